@@ -1,0 +1,30 @@
+"""OpenTelemetry memory instrumentation: where every byte of a Python process is.
+
+Example:
+    >>> from opentelemetry.instrumentation.memory import MemoryInstrumentor
+    >>> MemoryInstrumentor().instrument()
+"""
+
+from opentelemetry.instrumentation.memory._instrumentor import MemoryInstrumentor
+from opentelemetry.instrumentation.memory.config import MemoryConfig
+from opentelemetry.instrumentation.memory.exceptions import ConfigError
+from opentelemetry.instrumentation.memory.model import (
+    SEGMENTS,
+    GcGeneration,
+    MemorySample,
+    Partition,
+    Segment,
+)
+from opentelemetry.instrumentation.memory.version import __version__
+
+__all__ = [
+    "SEGMENTS",
+    "ConfigError",
+    "GcGeneration",
+    "MemoryConfig",
+    "MemoryInstrumentor",
+    "MemorySample",
+    "Partition",
+    "Segment",
+    "__version__",
+]

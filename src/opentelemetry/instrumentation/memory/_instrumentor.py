@@ -1,0 +1,117 @@
+"""Wires and unwires; decides nothing."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import fields, make_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
+    BaseInstrumentor,  # the module tells type checkers to skip it
+)
+from opentelemetry.metrics import get_meter_provider
+
+from opentelemetry.instrumentation.memory._metrics import Reporter, reporter_for
+from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
+from opentelemetry.instrumentation.memory.config import MemoryConfig
+from opentelemetry.instrumentation.memory.package import _instruments
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from opentelemetry.metrics import MeterProvider
+
+    from opentelemetry.instrumentation.memory.model import MemorySample
+
+_logger = logging.getLogger(__name__)
+
+# What every OpenTelemetry instrumentor may be handed, and this one has no use for.
+_FOREIGN_OPTIONS: Final = frozenset({"tracer_provider", "logger_provider", "event_logger_provider"})
+
+# What a declarative file may say under `instrumentation/development: python: memory:`. All None, so
+# that what the file leaves out still comes from the environment.
+DeclarativeOptions: Final = make_dataclass(
+    "DeclarativeOptions", [(each.name, Any, None) for each in fields(MemoryConfig)]
+)
+
+
+class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base class has no types
+    """Reports where the memory of this process is, through the application's own metrics pipeline.
+
+    `opentelemetry-instrument` loads it by itself; elsewhere call `instrument()` once, after the
+    meter provider is set. Every setting of `MemoryConfig` is a keyword argument of it.
+
+    Example:
+        >>> from opentelemetry.instrumentation.memory import MemoryInstrumentor
+        >>> MemoryInstrumentor().instrument(max_interval_seconds=30)
+        >>> MemoryInstrumentor().uninstrument()
+    """
+
+    configuration: ClassVar[type] = DeclarativeOptions
+
+    _runtime: Runtime | None = None
+    _reporter: Reporter | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return the libraries that must be present: none."""
+        return _instruments
+
+    def latest_sample(self) -> MemorySample | None:
+        """Return the newest sample of this process, or None while not instrumented.
+
+        Without the background thread this takes a sample (about 40 µs).
+        """
+        runtime = self._runtime
+        return None if runtime is None else runtime.sample_for_collection()
+
+    def history(self) -> tuple[MemorySample, ...]:
+        """Return up to 512 samples of this process, oldest first, older ones more thinly."""
+        runtime = self._runtime
+        return () if runtime is None else runtime.history()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        """Start to sample and to report.
+
+        Args:
+            **kwargs: `meter_provider`, and any setting of `MemoryConfig`.
+
+        Raises:
+            ConfigError: An argument is unknown or not allowed. Nothing else is ever raised.
+        """
+        options = {name: value for name, value in kwargs.items() if name not in _FOREIGN_OPTIONS}
+        provider = options.pop("meter_provider", None)
+        config = MemoryConfig.resolve(options)
+        try:
+            self._start(config, get_meter_provider() if provider is None else provider)
+        except Exception:
+            _logger.exception("memory instrumentation could not start; the application goes on")
+
+    def _start(self, config: MemoryConfig, provider: MeterProvider) -> None:
+        role = process_role(sys.orig_argv)
+        if role == "resource_tracker":
+            return
+        reporter = reporter_for(provider)
+        if reporter is None:
+            return
+        self._runtime, self._reporter = Runtime(config), reporter
+        reporter.attach(self._runtime, has_process_metrics=config.process_metrics)
+        if role == "fork_server":
+            self._runtime.start_in_children_only()
+        elif type(provider).__name__ == "_ProxyMeterProvider":
+            # No provider is set yet, and perhaps none ever will be.
+            self._runtime.start_with_first_collection()
+        else:
+            self._runtime.start()
+
+    def _uninstrument(self, **_: Any) -> None:
+        """End what `instrument` started."""
+        runtime, self._runtime = self._runtime, None
+        reporter, self._reporter = self._reporter, None
+        try:
+            if reporter is not None:
+                reporter.detach()
+            if runtime is not None:
+                runtime.stop()
+        except Exception:
+            _logger.exception("memory instrumentation could not be stopped cleanly")

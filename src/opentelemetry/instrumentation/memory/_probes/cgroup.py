@@ -1,0 +1,165 @@
+"""The smallest memory limit that applies: control groups, RLIMIT_AS and the setting.
+
+Kernel: Documentation/admin-guide/cgroup-v2.rst (`memory.max`), cgroup-v1/memory.rst
+(`memory.limit_in_bytes`). A limit of any ancestor holds for its descendants.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.instrumentation.memory._probes.base import Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# cgroup v1 writes the largest page-aligned integer for "no limit"; no machine has an exbibyte.
+_UNLIMITED_BYTES: Final = 2**60
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mounted hierarchy that has the memory controller, or may have it."""
+
+    root: str
+    point: str
+    file_name: str
+
+
+def parse_mounts(mountinfo: str) -> tuple[Mount | None, Mount | None]:
+    """Return the version 1 memory mount and the version 2 mount in `/proc/self/mountinfo`."""
+    first = second = None
+    for line in mountinfo.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, details = before.split(), after.split()
+        if not separator or len(fields) < 5 or len(details) < 3:  # noqa: PLR2004 - proc(5)
+            continue
+        root, point = _unescape(fields[3]), _unescape(fields[4])
+        if details[0] == "cgroup2":
+            second = second or Mount(root, point, "memory.max")
+        elif details[0] == "cgroup" and "memory" in details[2].split(","):
+            first = first or Mount(root, point, "memory.limit_in_bytes")
+    return first, second
+
+
+def parse_membership(cgroup: str) -> tuple[str | None, str | None]:
+    """Return the version 1 memory path and the version 2 path in `/proc/self/cgroup`."""
+    first = second = None
+    for line in cgroup.splitlines():
+        hierarchy, _, rest = line.partition(":")
+        controllers, separator, path = rest.partition(":")
+        if not separator:
+            continue
+        if hierarchy == "0" and not controllers:
+            second = path
+        elif "memory" in controllers.split(","):
+            first = path
+    return first, second
+
+
+def limit_files(mount: Mount, path: str) -> Iterator[str]:
+    """Yield the limit files that apply, from the process's own group up to the mount point.
+
+    Inside a container the path may be that of the host, beyond what is mounted: then the mount
+    point itself is the nearest group that can be seen.
+    """
+    inside = PurePosixPath(mount.root)
+    group = PurePosixPath(path)
+    relative = group.relative_to(inside) if group.is_relative_to(inside) else PurePosixPath()
+    if ".." in relative.parts:
+        relative = PurePosixPath()
+    for directory in (relative, *relative.parents):
+        yield str(PurePosixPath(mount.point) / directory / mount.file_name)
+
+
+def parse_limit(text: str) -> int | None:
+    """Return the bytes in a limit file, or None when it says that there is no limit.
+
+    Raises:
+        ValueError: The text is neither a number nor `max`.
+    """
+    text = text.strip()
+    if text == "max":
+        return None
+    limit = int(text)
+    return None if limit <= 0 or limit >= _UNLIMITED_BYTES else limit
+
+
+class LimitProbe:
+    """Reads all limits anew each time, since each of them can change while the process runs.
+
+    Costs about 10 µs a file. A file that does not exist sets no limit; one that cannot be read is
+    listed in `unreadable`, for `opentelemetry-memory doctor`.
+    """
+
+    name = "limit"
+
+    def __init__(self, setting_bytes: int | None = None, proc: str = "/proc/self") -> None:
+        self._setting_bytes = setting_bytes
+        self._proc = Path(proc)
+        self._membership = ""
+        self._files: tuple[str, ...] = ()
+        self.unreadable: tuple[str, ...] = ()
+
+    def read(self) -> Limit | None:
+        """Return the smallest limit, or None when none applies."""
+        return min(self._limits(), key=lambda limit: limit.bytes, default=None)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def _limits(self) -> Iterator[Limit]:
+        if self._setting_bytes is not None:
+            yield Limit(self._setting_bytes, "setting limit_bytes")
+        address_space = _address_space_limit()
+        if address_space is not None:
+            yield Limit(address_space, "RLIMIT_AS")
+        yield from self._cgroup_limits()
+
+    def _cgroup_limits(self) -> Iterator[Limit]:
+        unreadable = []
+        for file in self._limit_files():
+            try:
+                with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path costs more than the read
+                    limit = parse_limit(stream.read().decode())
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                unreadable.append(f"{file}: {error}")
+                continue
+            if limit is not None:
+                yield Limit(limit, file)
+        self.unreadable = tuple(unreadable)
+
+    def _limit_files(self) -> tuple[str, ...]:
+        try:
+            membership = (self._proc / "cgroup").read_text()
+            if membership != self._membership:
+                mounts = parse_mounts((self._proc / "mountinfo").read_text())
+                self._files = tuple(
+                    file
+                    for mount, path in zip(mounts, parse_membership(membership), strict=True)
+                    if mount is not None and path is not None
+                    for file in limit_files(mount, path)
+                )
+                self._membership = membership
+        except OSError:
+            return ()
+        return self._files
+
+
+def _unescape(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def _address_space_limit() -> int | None:
+    if os.name != "posix":
+        return None
+    import resource  # noqa: PLC0415 - does not exist on Windows
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY or soft >= _UNLIMITED_BYTES else soft

@@ -1,0 +1,200 @@
+"""The live parts of one process: start, stop, and start again after a fork."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from opentelemetry.instrumentation.memory._probes import platform_probes
+from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
+from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+    from opentelemetry.instrumentation.memory.config import MemoryConfig
+    from opentelemetry.instrumentation.memory.model import MemorySample
+
+STOP_TIMEOUT_SECONDS: Final = 2.0
+
+ProcessRole = Literal["worker", "fork_server", "resource_tracker"]
+
+
+_HELPER: Final = re.compile(r"from [\w.]+\.(resource_tracker|semaphore_tracker|forkserver) import")
+
+
+def process_role(command_line: Sequence[str]) -> ProcessRole:
+    """Return what an interpreter with this command line is there for.
+
+    multiprocessing (and billiard, and loky) start helpers of their own, and
+    `opentelemetry-instrument` instruments them as well: the resource tracker, which does nothing,
+    and the fork server, whose children do the work.
+    """
+    match = (
+        _HELPER.match(" ".join(command_line[command_line.index("-c") + 1 :]))
+        if "-c" in command_line
+        else None
+    )
+    if match is None:
+        return "worker"
+    return "fork_server" if match[1] == "forkserver" else "resource_tracker"
+
+
+@dataclass(slots=True)
+class _Process:
+    """What must not outlive a fork."""
+
+    pid: int
+    sampler: Sampler
+    thread: SamplingThread | None = None
+    collection_cpu_seconds: float = 0.0
+    starting: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Runtime:
+    """Samples the calling process, whichever it is: a forked child begins anew with its own parts.
+
+    No lock of the parent is ever taken in a child. `os.register_at_fork` restarts the thread there;
+    a metric collection that comes first, or in a child whose fork ran no hooks, does the same.
+    """
+
+    def __init__(self, config: MemoryConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._processes: dict[int, _Process] = {}
+        self._dormant_pid: int | None = None
+        self._is_stopped = False
+        self._is_exiting = False
+
+    def start(self) -> None:
+        """Take the first sample and start the thread, if one is wanted."""
+        _running.add(self)
+        process = self._own()
+        process.sampler.take()
+        self._ensure_thread(process)
+
+    def start_in_children_only(self) -> None:
+        """Stay silent in this process, and start in those that are forked from it."""
+        _running.add(self)
+        self._dormant_pid = os.getpid()
+
+    def start_with_first_collection(self) -> None:
+        """Wait until a metric reader asks: before that nobody would see the samples."""
+        _running.add(self)
+
+    def end_thread(self) -> None:
+        """End the thread for good; the SDK's last collection at exit still gets a sample."""
+        self._is_exiting = True
+        process = self._processes.get(os.getpid())
+        if process is not None and process.thread is not None:
+            process.thread.stop(STOP_TIMEOUT_SECONDS)
+
+    def stop(self) -> None:
+        """End the thread and give everything back; harmless when called twice."""
+        self._is_stopped = True
+        _running.discard(self)
+        self.end_thread()
+        process = self._processes.pop(os.getpid(), None)
+        if process is not None:
+            _spent_by_stopped[process.pid] = _cpu_seconds(process)
+            process.sampler.close()
+
+    def sample_for_collection(self) -> MemorySample | None:
+        """Return the sample that a metric collection reports, or None when there is none.
+
+        That is the thread's latest; without a thread, one is taken now.
+        """
+        if self._is_stopped or self._dormant_pid == os.getpid():
+            return None
+        process = self._own()
+        self._ensure_thread(process)
+        if process.thread is not None and not self._is_exiting:
+            return process.sampler.latest or process.sampler.take()
+        return process.sampler.take()
+
+    def history(self) -> tuple[MemorySample, ...]:
+        """Return the samples kept of this process, oldest first."""
+        process = self._processes.get(os.getpid())
+        return () if process is None else process.sampler.history.samples()
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that sampling and reporting have used in this process."""
+        return _cpu_seconds(self._own())
+
+    def thread_cpu(self) -> float:
+        """Return the CPU clock of the calling thread, to measure a collection with."""
+        return self._clock.thread_cpu()
+
+    def add_collection_cpu_seconds(self, seconds: float) -> None:
+        """Count CPU time that a metric collection spent in this package."""
+        self._own().collection_cpu_seconds += seconds
+
+    def restart_after_fork(self) -> None:
+        """Begin anew in a child."""
+        if not self._is_stopped:
+            self._ensure_thread(self._own())
+
+    def _own(self) -> _Process:
+        pid = os.getpid()
+        process = self._processes.get(pid)
+        if process is None:
+            probes = platform_probes(self._config.limit_bytes)
+            fresh = _Process(pid, Sampler(self._config, probes, self._clock))
+            # The SDK's reader and the fork hook may both come here: setdefault lets one win.
+            process = self._processes.setdefault(pid, fresh)
+            for other in [each for each in self._processes if each != pid]:
+                self._processes.pop(other, None)
+        return process
+
+    def _ensure_thread(self, process: _Process) -> None:
+        is_wanted = self._config.background_sampling and not self._is_exiting
+        if process.thread is not None or not is_wanted:
+            return
+        if not process.starting.acquire(blocking=False):
+            return
+        try:
+            if process.thread is None:
+                thread = SamplingThread(process.sampler, self._clock)
+                thread.start()
+                process.thread = thread
+        except RuntimeError:
+            # "can't start new thread", or the interpreter is shutting down. Collections go on
+            # taking samples themselves.
+            return
+        finally:
+            process.starting.release()
+
+
+_running: Final[set[Runtime]] = set()
+
+# A counter of the process must not fall back when it is instrumented once more.
+_spent_by_stopped: Final[dict[int, float]] = {}
+
+
+def _cpu_seconds(process: _Process) -> float:
+    thread_seconds = 0.0 if process.thread is None else process.thread.cpu_seconds
+    stopped_seconds = _spent_by_stopped.get(process.pid, 0.0)
+    return stopped_seconds + thread_seconds + process.collection_cpu_seconds
+
+
+def _restart_all() -> None:
+    for runtime in tuple(_running):
+        runtime.restart_after_fork()
+
+
+def _end_all_threads() -> None:
+    for runtime in tuple(_running):
+        runtime.end_thread()
+
+
+# Once for the life of the interpreter: neither hook can be taken back without leaving the other
+# kind of exit uncovered, and with nothing running both do nothing.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)
+atexit.register(_end_all_threads)

@@ -1,0 +1,1 @@
+"""When to look, what it may cost, and what to keep."""

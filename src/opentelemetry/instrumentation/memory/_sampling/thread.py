@@ -1,0 +1,74 @@
+"""The one thread of this package: one wake-up a sample."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+    from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+
+_logger = logging.getLogger(__name__)
+
+THREAD_NAME: Final = "opentelemetry-memory"
+_COST_SMOOTHING: Final = 0.2
+
+
+class SamplingThread:
+    """Takes samples until it is stopped, and keeps count of the CPU time it uses.
+
+    It is not reniced: a thread at a lower priority keeps the GIL while it is descheduled, which
+    stalls the application. It costs little by doing little.
+    """
+
+    def __init__(self, sampler: Sampler, clock: Clock) -> None:
+        self._sampler = sampler
+        self._clock = clock
+        # Waiting for a lock that its owner never takes twice costs half of Event.wait.
+        self._stop = threading.Lock()
+        self._stop.acquire()
+        self._creator_native_id = threading.get_native_id()
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+        self.cpu_seconds = 0.0
+
+    def start(self) -> None:
+        """Begin sampling."""
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Tell whether the thread runs."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End sampling, and wait until it has ended; harmless when called twice."""
+        if self._stop.locked():
+            self._stop.release()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        # Under gevent a "thread" is a greenlet of its creator's thread, whose CPU time is the
+        # application's: then only the time between waking and waiting again is ours.
+        is_greenlet = threading.get_native_id() == self._creator_native_id
+        has_failed = False
+        cost_seconds = 0.0
+        before = self._clock.thread_cpu() if is_greenlet else 0.0
+        while True:
+            try:
+                self._sampler.take()
+                interval_seconds = self._sampler.next_interval_seconds(cost_seconds)
+            except Exception:
+                # The edge of the thread: nothing escapes into the host, nothing floods its log.
+                if not has_failed:
+                    _logger.exception("sampling memory failed; trying again, silently")
+                has_failed, interval_seconds = True, 10.0
+            after = self._clock.thread_cpu()
+            cost_seconds += _COST_SMOOTHING * (after - before - cost_seconds)
+            self.cpu_seconds += after - before
+            before = after
+            if self._stop.acquire(timeout=interval_seconds):
+                return
+            if is_greenlet:
+                before = self._clock.thread_cpu()

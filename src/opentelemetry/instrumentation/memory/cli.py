@@ -1,0 +1,26 @@
+"""The command `opentelemetry-memory`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from opentelemetry.instrumentation.memory._commands import demo, doctor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = (demo, doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="opentelemetry-memory",
+        description="Where every byte of a Python process is.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    parsed = parser.parse_args(arguments)
+    return int(parsed.run(parsed))

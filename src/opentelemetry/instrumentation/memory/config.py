@@ -1,0 +1,225 @@
+"""Every setting: its default, its variable, what is allowed, and where its value comes from."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+import os
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from opentelemetry.instrumentation.memory import environment_variables as variables
+from opentelemetry.instrumentation.memory.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_logger = logging.getLogger(__name__)
+
+
+class Kind(Protocol):
+    """What values a setting takes."""
+
+    @property
+    def allowed(self) -> str:
+        """Return the allowed values in words, to follow "expected "."""
+        ...
+
+    def parse(self, raw: object) -> Any:
+        """Return the value, or raise ValueError when it is not allowed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number within a closed range."""
+
+    unit: str
+    minimum: float
+    maximum: float
+
+    @property
+    def allowed(self) -> str:
+        """Return the unit and the range."""
+        return f"{self.unit} between {self.minimum:g} and {self.maximum:g}"
+
+    def parse(self, raw: object) -> float:
+        """Return the number that a text or a number stands for."""
+        if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
+            raise ValueError(raw)  # noqa: TRY004 - one error for "not allowed"
+        value = float(raw)
+        if not math.isfinite(value) or not self.minimum <= value <= self.maximum:
+            raise ValueError(raw)
+        return value
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number of bytes, as an integer or with a binary unit."""
+
+    minimum: int
+
+    allowed: str = "bytes, 1048576 or more, such as 536870912 or 512MiB"
+    _unit_bytes = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}  # noqa: RUF012 - class constant
+
+    def parse(self, raw: object) -> int:
+        """Return the number of bytes."""
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            value = raw
+        else:
+            match = re.fullmatch(r"\s*(\d+)\s*(|[KMG]iB)\s*", str(raw), re.IGNORECASE)
+            if match is None:
+                raise ValueError(raw)
+            value = int(match[1]) * self._unit_bytes[match[2].lower()]
+        if value < self.minimum:
+            raise ValueError(raw)
+        return value
+
+
+@dataclass(frozen=True)
+class Flag:
+    """On or off."""
+
+    allowed: str = "true or false"
+    _words = {"true": True, "1": True, "false": False, "0": False}  # noqa: RUF012 - class constant
+
+    def parse(self, raw: object) -> bool:
+        """Return whether the setting is on."""
+        if isinstance(raw, bool):
+            return raw
+        try:
+            return self._words[str(raw).strip().lower()]
+        except KeyError:
+            raise ValueError(raw) from None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the README's settings table."""
+
+    variable: str
+    kind: Kind
+    meaning: str
+
+
+def _setting(default: Any, variable: str, kind: Kind, meaning: str) -> Any:
+    return field(default=default, metadata={"setting": Setting(variable, kind, meaning)})
+
+
+_INTERVAL: Final = Number("seconds", 0.05, 3600)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """The settings of one instrumented process.
+
+    Raises:
+        ConfigError: A value is outside its range; the message names setting, value and range.
+    """
+
+    min_interval_seconds: float = _setting(
+        0.5,
+        variables.OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS,
+        _INTERVAL,
+        "Shortest time between two samples: a busy or fast-changing process, or a raised risk.",
+    )
+    max_interval_seconds: float = _setting(
+        10.0,
+        variables.OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS,
+        _INTERVAL,
+        "Longest time between two samples: a quiet process.",
+    )
+    background_sampling: bool = _setting(
+        True,  # noqa: FBT003
+        variables.OTEL_PYTHON_MEMORY_BACKGROUND_SAMPLING,
+        Flag(),
+        "Sample in a thread of its own; if false, each metric collection takes one sample.",
+    )
+    budget_percent: float = _setting(
+        0.03,
+        variables.OTEL_PYTHON_MEMORY_BUDGET_PERCENT,
+        Number("percent of one core", 0.001, 100),
+        "CPU that sampling may use while all is well; a dear source is read less often to keep it.",
+    )
+    limit_bytes: int | None = _setting(
+        None,
+        variables.OTEL_PYTHON_MEMORY_LIMIT_BYTES,
+        Size(minimum=2**20),
+        "A limit that the platform does not tell. The smallest of all limits counts.",
+    )
+    process_metrics: bool = _setting(
+        True,  # noqa: FBT003
+        variables.OTEL_PYTHON_MEMORY_PROCESS_METRICS,
+        Flag(),
+        "Report process.memory.usage and .virtual; false where system-metrics reports them.",
+    )
+
+    def __post_init__(self) -> None:
+        for name, setting in settings().items():
+            raw = getattr(self, name)
+            if raw is not None:
+                object.__setattr__(self, name, _parse(name, raw, setting.kind))
+        if self.min_interval_seconds > self.max_interval_seconds:
+            raise ConfigError(
+                f"min_interval_seconds={self.min_interval_seconds:g}: "
+                f"expected at most max_interval_seconds, which is {self.max_interval_seconds:g}"
+            )
+
+    @classmethod
+    def resolve(
+        cls, options: Mapping[str, Any], environ: Mapping[str, str] | None = None
+    ) -> MemoryConfig:
+        """Return the settings in force: `options` first, then the environment, then defaults.
+
+        A bad variable is logged once as a warning and its default is used. An option that is None
+        counts as not given.
+
+        Raises:
+            ConfigError: An option is unknown or has a value that is not allowed.
+        """
+        unknown = sorted(set(options) - set(settings()))
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], settings(), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(
+                f"{unknown[0]}: unknown setting, expected one of {', '.join(settings())}{hint}"
+            )
+        chosen = {name: value for name, value in options.items() if value is not None}
+        inherited = _from_environment(os.environ if environ is None else environ, skip=chosen)
+        try:
+            return cls(**{**inherited, **chosen})
+        except ConfigError as error:
+            # Each variable is allowed by itself, so only the two intervals can disagree here.
+            disputed = [name for name in inherited if name.endswith("_interval_seconds")]
+            kept = {name: value for name, value in inherited.items() if name not in disputed}
+            config = cls(**{**kept, **chosen})
+            ignored = ", ".join(settings()[name].variable for name in disputed)
+            _logger.warning("%s; ignoring %s", error, ignored)
+            return config
+
+
+def settings() -> dict[str, Setting]:
+    """Return every setting by its field name."""
+    return {each.name: each.metadata["setting"] for each in fields(MemoryConfig)}
+
+
+def _from_environment(environ: Mapping[str, str], skip: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, setting in settings().items():
+        raw = environ.get(setting.variable, "")
+        if name in skip or not raw.strip():
+            continue
+        try:
+            found[name] = _parse(setting.variable, raw, setting.kind)
+        except ConfigError as error:
+            _logger.warning("%s; using the default", error)
+    return found
+
+
+def _parse(name: str, raw: object, kind: Kind) -> Any:
+    try:
+        return kind.parse(raw)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{name}={raw!r}: expected {kind.allowed}") from None

@@ -1,0 +1,22 @@
+"""The environment variables of this package, each also a flag of `opentelemetry-instrument`.
+
+`OTEL_PYTHON_MEMORY_LIMIT_BYTES` is `--memory_limit_bytes`, and so on.
+"""
+
+OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS = "OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS"
+"""The shortest time between two samples, in seconds."""
+
+OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS = "OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS"
+"""The longest time between two samples, in seconds."""
+
+OTEL_PYTHON_MEMORY_BACKGROUND_SAMPLING = "OTEL_PYTHON_MEMORY_BACKGROUND_SAMPLING"
+"""Whether a thread takes the samples; without it, each metric collection takes one."""
+
+OTEL_PYTHON_MEMORY_BUDGET_PERCENT = "OTEL_PYTHON_MEMORY_BUDGET_PERCENT"
+"""The share of one core, in percent, that sampling may use while all is well."""
+
+OTEL_PYTHON_MEMORY_LIMIT_BYTES = "OTEL_PYTHON_MEMORY_LIMIT_BYTES"
+"""A memory limit that the platform does not tell, in bytes (`KiB`, `MiB`, `GiB` allowed)."""
+
+OTEL_PYTHON_MEMORY_PROCESS_METRICS = "OTEL_PYTHON_MEMORY_PROCESS_METRICS"
+"""Whether `process.memory.usage` and `.virtual` are reported; switch off beside system-metrics."""
