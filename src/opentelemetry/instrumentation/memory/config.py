@@ -60,20 +60,27 @@ class Size:
     """A number of bytes, as an integer or with a binary unit."""
 
     minimum: int
+    # No machine has an exbibyte; beyond 2**63 an OTLP exporter loses the whole export.
+    maximum: int = 2**60
 
-    allowed: str = "bytes, 1048576 or more, such as 536870912 or 512MiB"
     _unit_bytes = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}  # noqa: RUF012 - class constant
+
+    @property
+    def allowed(self) -> str:
+        """Return the range, and how to write it."""
+        return f"bytes between {self.minimum} and {self.maximum}, such as 536870912 or 512MiB"
 
     def parse(self, raw: object) -> int:
         """Return the number of bytes."""
         if isinstance(raw, int) and not isinstance(raw, bool):
             value = raw
         else:
-            match = re.fullmatch(r"\s*(\d+)\s*(|[KMG]iB)\s*", str(raw), re.IGNORECASE)
+            # ASCII: otherwise a Kelvin sign is a K, and a dotless i an i.
+            match = re.fullmatch(r"\s*(\d+)\s*(|[KMG]iB)\s*", str(raw), re.IGNORECASE | re.ASCII)
             if match is None:
                 raise ValueError(raw)
             value = int(match[1]) * self._unit_bytes[match[2].lower()]
-        if value < self.minimum:
+        if not self.minimum <= value <= self.maximum:
             raise ValueError(raw)
         return value
 
@@ -157,10 +164,12 @@ class MemoryConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, setting in settings().items():
-            raw = getattr(self, name)
-            if raw is not None:
-                object.__setattr__(self, name, _parse(name, raw, setting.kind))
+        for each in fields(self):
+            raw = getattr(self, each.name)
+            if raw is None and each.default is None:
+                continue
+            kind = each.metadata["setting"].kind
+            object.__setattr__(self, each.name, _parse(each.name, raw, kind))
         if self.min_interval_seconds > self.max_interval_seconds:
             raise ConfigError(
                 f"min_interval_seconds={self.min_interval_seconds:g}: "

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from opentelemetry.instrumentation.memory import ConfigError, MemoryConfig, environment_variables
+from opentelemetry.instrumentation.memory.config import settings
+
+MIB = 2**20
+PREFIX = "OTEL_PYTHON_MEMORY_"
+
+DEFAULTS = {
+    "min_interval_seconds": 0.5,
+    "max_interval_seconds": 10.0,
+    "background_sampling": True,
+    "budget_percent": 0.03,
+    "limit_bytes": None,
+    "process_metrics": True,
+}
+
+# Setting, what is written, what it means. Each holds for the variable and, as text, the keyword.
+ALLOWED_TEXTS = [
+    ("min_interval_seconds", "0.05", 0.05),
+    ("min_interval_seconds", " 2 ", 2.0),
+    ("min_interval_seconds", "1e1", 10.0),
+    ("max_interval_seconds", "3600", 3600.0),
+    ("max_interval_seconds", "0.5", 0.5),
+    ("budget_percent", "0.001", 0.001),
+    ("budget_percent", "100", 100.0),
+    ("limit_bytes", "1048576", MIB),
+    ("limit_bytes", "1MiB", MIB),
+    ("limit_bytes", "512 MiB", 512 * MIB),
+    ("limit_bytes", "1024kib", MIB),
+    ("limit_bytes", " 2GiB ", 2048 * MIB),
+    ("limit_bytes", str(2**60), 2**60),
+    ("background_sampling", "true", True),
+    ("background_sampling", "FALSE", False),
+    ("background_sampling", "1", True),
+    ("background_sampling", " 0 ", False),
+    ("process_metrics", "True", True),
+    ("process_metrics", "false", False),
+]
+
+REFUSED_TEXTS = [
+    *(
+        (name, text)
+        for name in ("min_interval_seconds", "max_interval_seconds")
+        for text in ("0", "0.049", "3600.1", "-1", "nan", "inf", "-inf", "5s", "soon", "1e400")
+    ),
+    *(("budget_percent", text) for text in ("0", "0.0009", "100.1", "nan", "1%", "-0.03")),
+    *(
+        ("limit_bytes", text)
+        for text in (
+            *("1048575", "0", "-1", "1.5GiB", "512MB", "512M", "1TiB", "MiB", "max", "1e9"),
+            *("2000000000GiB", str(2**60 + 1), "9" * 5000),
+            # Letters that a case-insensitive comparison takes for K and i.
+            *("2048\u212aiB", "512M\u0131B", "512M\u0130B", "\u0663\u0663\u0663\u0663MiB"),
+        )
+    ),
+    *(
+        (name, text)
+        for name in ("background_sampling", "process_metrics")
+        for text in ("yes", "on", "2", "t", "none", "true false")
+    ),
+]
+
+ALLOWED_WORDS = {
+    "min_interval_seconds": "seconds between 0.05 and 3600",
+    "max_interval_seconds": "seconds between 0.05 and 3600",
+    "background_sampling": "true or false",
+    "budget_percent": "percent of one core between 0.001 and 100",
+    "limit_bytes": f"bytes between 1048576 and {2**60}, such as 536870912 or 512MiB",
+    "process_metrics": "true or false",
+}
+
+
+def value(config: MemoryConfig, name: str) -> Any:
+    return getattr(config, name)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    assert dataclasses.asdict(MemoryConfig()) == DEFAULTS
+    assert MemoryConfig.resolve({}, {}) == MemoryConfig()
+
+
+def test_every_setting_has_a_variable_of_its_own_name_that_is_also_a_flag() -> None:
+    variables = {name: setting.variable for name, setting in settings().items()}
+    assert variables == {name: PREFIX + name.upper() for name in DEFAULTS}
+    flags = {name for name in dir(environment_variables) if name.startswith("OTEL_")}
+    assert flags == set(variables.values())
+    assert all(getattr(environment_variables, name) == name for name in flags)
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), ALLOWED_TEXTS)
+def test_variable_is_read(name: str, text: str, expected: object) -> None:
+    # The other interval moves out of the way, so that the two never contradict each other here.
+    others = {"min_interval_seconds": 0.05, "max_interval_seconds": 3600.0}
+    others.pop(name, None)
+    config = MemoryConfig.resolve(others, {settings()[name].variable: text})
+    assert value(config, name) == expected
+    assert type(value(config, name)) is type(expected)
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), ALLOWED_TEXTS)
+def test_keyword_takes_the_same_texts(name: str, text: str, expected: object) -> None:
+    # A declarative file may hand on a text where a number was meant.
+    others = {"min_interval_seconds": 0.05, "max_interval_seconds": 3600.0}
+    assert value(MemoryConfig.resolve({**others, name: text}, {}), name) == expected
+
+
+@pytest.mark.parametrize(("name", "text"), REFUSED_TEXTS)
+def test_bad_variable_warns_once_and_leaves_the_default(
+    name: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    variable = settings()[name].variable
+    with caplog.at_level(logging.WARNING):
+        config = MemoryConfig.resolve({}, {variable: text})
+    assert config == MemoryConfig()
+    assert [record.message for record in caplog.records] == [
+        f"{variable}={text!r}: expected {ALLOWED_WORDS[name]}; using the default"
+    ]
+
+
+@pytest.mark.parametrize(("name", "text"), REFUSED_TEXTS)
+def test_bad_keyword_raises_with_name_value_and_range(name: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        MemoryConfig.resolve({name: text}, {})
+    assert str(caught.value) == f"{name}={text!r}: expected {ALLOWED_WORDS[name]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("min_interval_seconds", True),
+        ("min_interval_seconds", [1]),
+        ("max_interval_seconds", 10**400),
+        ("budget_percent", b"1"),
+        ("limit_bytes", True),
+        ("limit_bytes", 2.0**30),
+        ("limit_bytes", 2**60 + 1),
+        ("limit_bytes", -(2**30)),
+        ("background_sampling", 2),
+        ("background_sampling", 1.0),
+        ("process_metrics", {}),
+    ],
+)
+def test_keyword_of_a_wrong_type_raises(name: str, raw: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}="):
+        MemoryConfig(**{name: raw})
+
+
+@pytest.mark.parametrize("name", [name for name in DEFAULTS if name != "limit_bytes"])
+def test_none_is_no_value_where_there_is_always_one(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}=None: expected"):
+        MemoryConfig(**{name: None})
+    assert MemoryConfig(limit_bytes=None).limit_bytes is None
+
+
+def test_keyword_wins_over_variable_and_variable_over_default() -> None:
+    environ = {
+        "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "2",
+        "OTEL_PYTHON_MEMORY_LIMIT_BYTES": "64MiB",
+    }
+    config = MemoryConfig.resolve({"budget_percent": 1}, environ)
+    assert (config.budget_percent, config.limit_bytes) == (1.0, 64 * MIB)
+
+
+def test_variable_that_a_keyword_overrides_is_not_even_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environ = {"OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "plenty"}
+    assert MemoryConfig.resolve({"budget_percent": 1}, environ).budget_percent == 1.0
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n"])
+def test_empty_variable_counts_as_not_set(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    environ = {setting.variable: text for setting in settings().values()}
+    assert MemoryConfig.resolve({}, environ) == MemoryConfig()
+    assert not caplog.records
+
+
+def test_option_that_is_none_counts_as_not_given() -> None:
+    environ = {"OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "2"}
+    assert MemoryConfig.resolve(dict.fromkeys(DEFAULTS), environ).budget_percent == 2.0
+
+
+def test_environment_of_the_process_is_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS", "7")
+    assert MemoryConfig.resolve({}).max_interval_seconds == 7.0
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "expected"),
+    [
+        ({}, {"MIN": "20"}, (0.5, 10.0)),
+        ({}, {"MAX": "0.1"}, (0.5, 10.0)),
+        ({}, {"MIN": "30", "MAX": "20"}, (0.5, 10.0)),
+        ({"max_interval_seconds": 5}, {"MIN": "8"}, (0.5, 5.0)),
+        ({"min_interval_seconds": 6}, {"MAX": "5"}, (6.0, 10.0)),
+    ],
+)
+def test_intervals_that_contradict_each_other_fall_back_with_one_warning(
+    options: dict[str, Any],
+    environ: dict[str, str],
+    expected: tuple[float, float],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inherited = {f"{PREFIX}{name}_INTERVAL_SECONDS": text for name, text in environ.items()}
+    unrelated = {"OTEL_PYTHON_MEMORY_LIMIT_BYTES": "64MiB"}
+    config = MemoryConfig.resolve(options, {**inherited, **unrelated})
+    assert (config.min_interval_seconds, config.max_interval_seconds) == expected
+    assert config.limit_bytes == 64 * MIB
+    (record,) = caplog.records
+    assert record.message.startswith("min_interval_seconds=")
+    assert "expected at most max_interval_seconds" in record.message
+    assert all(name in record.message for name in inherited)
+
+
+def test_keywords_that_contradict_each_other_raise() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"min_interval_seconds=5: expected at most max_interval_seconds, which is 1$",
+    ):
+        MemoryConfig(min_interval_seconds=5, max_interval_seconds=1)
+    with pytest.raises(ConfigError, match="min_interval_seconds=20"):
+        MemoryConfig.resolve({"min_interval_seconds": 20}, {})
+
+
+def test_bad_keyword_raises_whatever_the_environment_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environ = {"OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS": "20"}
+    with pytest.raises(ConfigError, match="budget_percent=0"):
+        MemoryConfig.resolve({"budget_percent": 0}, environ)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("limit_byte", "limit_bytes"),
+        ("min_interval", "min_interval_seconds"),
+        ("max_intervall_seconds", "max_interval_seconds"),
+        ("budget_percentage", "budget_percent"),
+        ("background_sample", "background_sampling"),
+        ("process_metric", "process_metrics"),
+    ],
+)
+def test_unknown_keyword_suggests_the_nearest(wrong: str, right: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{wrong}: unknown .*; did you mean {right}\?$"):
+        MemoryConfig.resolve({wrong: 1}, {})
+
+
+def test_unknown_keyword_that_resembles_none_lists_them_all() -> None:
+    with pytest.raises(ConfigError) as caught:
+        MemoryConfig.resolve({"zzz": 1}, {})
+    assert str(caught.value) == f"zzz: unknown setting, expected one of {', '.join(DEFAULTS)}"
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MemoryConfig().budget_percent = 1.0  # type: ignore[misc]
+
+
+SOME_TEXT = st.one_of(
+    st.text(),
+    st.floats().map(str),
+    st.integers().map(str),
+    st.from_regex(r"\s*\d{1,25}\s*([kKmMgG\u212a][i\u0131\u0130][bB])?\s*", fullmatch=True),
+    st.sampled_from(["true", "FALSE", "0.05", "3600", "1", "0", "-0", "1_000", "0x10", "NaN"]),
+)
+
+
+@hypothesis_settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from([each.variable for each in settings().values()]), SOME_TEXT))
+def test_any_environment_gives_settings_that_are_allowed(environ: dict[str, str]) -> None:
+    config = MemoryConfig.resolve({}, environ)
+    assert 0.05 <= config.min_interval_seconds <= config.max_interval_seconds <= 3600
+    assert 0.001 <= config.budget_percent <= 100
+    assert config.limit_bytes is None or MIB <= config.limit_bytes <= 2**60
+    assert MemoryConfig(**dataclasses.asdict(config)) == config
