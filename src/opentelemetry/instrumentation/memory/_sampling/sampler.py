@@ -43,6 +43,7 @@ class Sampler:
         self._gc = MeteredSource(probes.gc, clock)
         self._limit = MeteredSource(probes.limit, clock, _LIMIT_REST_SECONDS)
         self._taking = Lock()
+        self._is_closed = False
         self._mapped_at_split: int | None = None
         self._process_cpu_seconds = clock.process_cpu()
         self._resident_change = 0.0
@@ -54,11 +55,15 @@ class Sampler:
     def take(self) -> MemorySample | None:
         """Read every source that may be read now, publish the sample and return it.
 
-        When another thread is taking one, its sample is returned; None only if that took too long.
+        When another thread is taking one, its sample is returned, or the one before if that takes
+        too long. None only when there is none yet, or no more.
         """
+        before = self.latest
         if not self._taking.acquire(timeout=_TAKING_TIMEOUT_SECONDS):
             return self.latest
         try:
+            if self._is_closed or self.latest is not before:
+                return self.latest
             sample = self._read()
             self._observe_pace(sample)
             self.history.append(sample)
@@ -85,8 +90,18 @@ class Sampler:
         )
 
     def close(self) -> None:
-        """Give back what the probes hold open."""
-        self._probes.close()
+        """Take no more samples, and give back what the probes hold open.
+
+        A sample that is being taken ends first. If it does not, what it reads from is left to it:
+        a descriptor lost is better than one closed under a reader.
+        """
+        self._is_closed = True
+        if not self._taking.acquire(timeout=_TAKING_TIMEOUT_SECONDS):
+            return
+        try:
+            self._probes.close()
+        finally:
+            self._taking.release()
 
     def _read(self) -> MemorySample:
         now = self._clock.now()
@@ -124,6 +139,7 @@ class Sampler:
         if before is not None:
             elapsed = max(sample.taken_at_seconds - before.taken_at_seconds, 1e-3)
             self._cpu_share = (process_cpu_seconds - self._process_cpu_seconds) / elapsed
+            self._resident_change = 0.0
             if before.resident_bytes and sample.resident_bytes is not None:
                 change = sample.resident_bytes - before.resident_bytes
                 self._resident_change = abs(change) / before.resident_bytes
