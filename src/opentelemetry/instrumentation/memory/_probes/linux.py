@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import Final
 
 from opentelemetry.instrumentation.memory._probes.base import Resident
@@ -36,9 +37,9 @@ def parse_statm(text: bytes, page_bytes: int = _PAGE_BYTES) -> Resident:
 class StatmProbe:
     """Resident, virtual and mapped size from a descriptor of `statm` that stays open.
 
-    Reading costs 1 to 2 µs. The descriptor keeps showing the process that opened it, so it is
-    opened again when the pid has changed. Daemons close descriptors that are not theirs: when
-    this one no longer shows statm it is left alone, since its number may be somebody else's now.
+    Reading costs 2 µs. The descriptor keeps showing the process that opened it, so it is opened
+    again when the pid has changed. Daemons close descriptors that are not theirs: a number that no
+    longer stands for this file is somebody else's now, and neither read nor closed.
     """
 
     name = "statm"
@@ -52,44 +53,35 @@ class StatmProbe:
     def read(self) -> Resident:
         """Return the sizes of the calling process, in bytes."""
         pid = os.getpid()
-        if self._descriptor is not None and self._pid == pid:
-            try:
-                return parse_statm(os.pread(self._descriptor, _ENOUGH_BYTES, 0))
-            except (OSError, ValueError):
-                # The number was closed under us and perhaps reused: open our own again.
-                self._descriptor = None
-        self.close()
-        self._open(pid)
-        return parse_statm(os.pread(self._required_descriptor(), _ENOUGH_BYTES, 0))
+        if self._descriptor is None or self._pid != pid or not self._is_ours(self._descriptor):
+            self.close()
+            self._descriptor = self._open()
+            self._pid = pid
+        return parse_statm(os.pread(self._descriptor, _ENOUGH_BYTES, 0))
 
     def close(self) -> None:
         """Close the descriptor if it is still ours."""
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
+        if descriptor is None or not self._is_ours(descriptor):
             return
-        try:
-            if self._identity == _identity(descriptor):
-                os.close(descriptor)
-        except OSError:
-            return
+        with suppress(OSError):
+            os.close(descriptor)
 
-    def _open(self, pid: int) -> None:
+    def _open(self) -> int:
         try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError:
             raise SourceUnavailable(f"{self._path} does not exist; mount /proc") from None
-        self._identity = _identity(self._descriptor)
-        self._pid = pid
+        status = os.fstat(descriptor)
+        self._identity = status.st_dev, status.st_ino
+        return descriptor
 
-    def _required_descriptor(self) -> int:
-        if self._descriptor is None:
-            raise OSError(f"{self._path} was closed while it was read")
-        return self._descriptor
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
+    def _is_ours(self, descriptor: int) -> bool:
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
 
 
 _SHARED_MEMORY: Final = re.compile(rb"^RssShmem:\s+(\d+) kB$", re.MULTILINE)
@@ -100,6 +92,7 @@ def parse_shared_memory(text: bytes) -> int:
 
     Raises:
         SourceUnavailable: The kernel is older than 4.5, or an emulation of one.
+        ValueError: The number is absurdly long.
     """
     match = _SHARED_MEMORY.search(text)
     if match is None:

@@ -18,7 +18,10 @@ class PsutilProbe:
         try:
             # psutil costs 31 ms to import, so a process that has /proc never loads it.
             import psutil  # noqa: PLC0415
-        except ImportError as error:
+        except (
+            ImportError,
+            NotImplementedError,
+        ) as error:  # the latter on a platform unknown to it
             raise SourceUnavailable(f"psutil cannot be imported: {error}") from error
         try:
             # A kept Process object would show the parent after a fork.
