@@ -8,6 +8,10 @@ from typing import Protocol, TypeVar
 Reading = TypeVar("Reading", covariant=True)  # noqa: PLC0105 - the reading, not the variance
 
 
+class SourceHidden(OSError):  # noqa: N818 - a state of the process, not a mistake
+    """A source is there and hidden for now; its last reading is good for a while."""
+
+
 class Probe(Protocol[Reading]):
     """One source of memory figures of the calling process."""
 
@@ -21,6 +25,7 @@ class Probe(Protocol[Reading]):
 
         Raises:
             SourceUnavailable: This platform does not have the source; asking again is in vain.
+            SourceHidden: Something in this process hides it, and may stop doing so.
             OSError: It could not be read this time.
             ValueError: It was read and makes no sense, as before OSError.
         """

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import re
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from opentelemetry.instrumentation.memory._probes.base import Allocator
+from opentelemetry.instrumentation.memory._probes.base import Allocator, SourceHidden
 from opentelemetry.instrumentation.memory.exceptions import SourceUnavailable
 from opentelemetry.instrumentation.memory.model import GcGeneration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _USED: Final = re.compile(rb"^# bytes in allocated blocks\s*=\s*([\d,]+)\s*$", re.MULTILINE)
 _ARENAS: Final = re.compile(rb"^(\d+) arenas \* (\d+) bytes/arena\s*=\s*([\d,]+)\s*$", re.MULTILINE)
 
 
 def parse_allocator_stats(text: bytes) -> Allocator:
-    """Return the object allocator's figures from the text of `sys._debugmallocstats`.
+    """Return the object allocator's figures from the text of `_PyObject_DebugMallocStats`.
 
     Raises:
         SourceUnavailable: The text is empty (`PYTHONMALLOC=malloc`) or another allocator's.
@@ -30,6 +32,7 @@ def parse_allocator_stats(text: bytes) -> Allocator:
     used = _USED.search(text)
     arenas = _ARENAS.search(text)
     if used is None and arenas is None:
+        # mimalloc's text has figures, of the calling thread alone: they would be a lie.
         raise SourceUnavailable(
             "the object allocator is not pymalloc (mimalloc, or a free-threaded build); "
             "its bytes are in other_anonymous"
@@ -50,67 +53,64 @@ class ObjectAllocatorProbe:
     """Live and obtained bytes of pymalloc, of the calling interpreter.
 
     `_PyObject_DebugMallocStats` walks every pool with the GIL held: 11 µs on a small heap, about
-    1 µs more for each megabyte. Its text goes to a stream in memory that is made once; every call
-    keeps the GIL, so no other thread sees the stream half-written and none is lost in a fork.
+    1 µs more for each megabyte. While tracemalloc or another hook sits before the allocator it
+    writes nothing, as if pymalloc were switched off; the allocator's blocks tell the two apart.
     """
 
     name = "pymalloc"
 
     def __init__(self, implementation: str = sys.implementation.name) -> None:
         self._implementation = implementation
-        self._stream: _MemoryStream | None = None
+        self._write_stats: Callable[[], bytes] | None = None
 
     def read(self) -> Allocator:
         """Return the object allocator's figures, in bytes."""
-        if self._stream is None:
+        if self._write_stats is None:
             if self._implementation != "cpython":
                 raise SourceUnavailable(f"{self._implementation} does not use pymalloc")
-            self._stream = _MemoryStream()
-        return parse_allocator_stats(self._stream.allocator_stats())
+            self._write_stats = _stats_writer()
+        text = self._write_stats()
+        if not text and sys.getallocatedblocks() > 0:
+            raise SourceHidden("tracemalloc or another allocator hook hides pymalloc's statistics")
+        return parse_allocator_stats(text)
 
     def close(self) -> None:
-        """Free the stream."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        """Hold nothing."""
 
 
-class _MemoryStream:
-    """A C stream into memory (POSIX.1-2008 `open_memstream`)."""
+def _stats_writer() -> Callable[[], bytes]:
+    """Return a function that returns what the object allocator writes of itself.
 
-    def __init__(self) -> None:
+    The stream in memory (POSIX.1-2008 `open_memstream`) lives as long as one call, so no thread and
+    no forked child can see it half-written or closed; to keep it open would save 1 µs.
+    """
+    try:
+        import ctypes  # noqa: PLC0415 - some builds of Python lack it
+
+        c = ctypes.PyDLL(None)
+        write_stats = ctypes.pythonapi._PyObject_DebugMallocStats  # noqa: SLF001 - no public one
+        open_memstream, close, free = c.open_memstream, c.fclose, c.free
+    except (ImportError, AttributeError, OSError, TypeError) as error:
+        raise SourceUnavailable(f"allocator statistics cannot be read here: {error}") from error
+    for function in (write_stats, close, free):
+        function.argtypes = (ctypes.c_void_p,)
+    open_memstream.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    open_memstream.restype = ctypes.c_void_p
+
+    def allocator_stats() -> bytes:
+        text, length = ctypes.c_void_p(), ctypes.c_size_t()
+        stream = open_memstream(ctypes.byref(text), ctypes.byref(length))
+        if not stream:
+            raise OSError("a stream in memory cannot be opened")
+        write_stats(stream)
         try:
-            python = ctypes.pythonapi
-            self._write_stats: Any = python._PyObject_DebugMallocStats  # noqa: SLF001 - no public one
-            c = ctypes.PyDLL(None)
-            self._rewind, self._flush, self._close = c.rewind, c.fflush, c.fclose
-            open_memstream = c.open_memstream
-        except (AttributeError, OSError, TypeError) as error:
-            raise SourceUnavailable(f"allocator statistics cannot be read here: {error}") from error
-        for function in (self._write_stats, self._rewind, self._flush, self._close):
-            function.argtypes = (ctypes.c_void_p,)
-        open_memstream.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-        open_memstream.restype = ctypes.c_void_p
-        self._text = ctypes.c_void_p()
-        self._length = ctypes.c_size_t()
-        self._file = open_memstream(ctypes.byref(self._text), ctypes.byref(self._length))
-        if not self._file:
-            raise OSError("open_memstream failed")
+            if close(stream) != 0:
+                raise OSError("the statistics did not fit into memory")
+            return ctypes.string_at(text, length.value) if text else b""
+        finally:
+            free(text)
 
-    def allocator_stats(self) -> bytes:
-        """Return what the allocator writes of itself."""
-        self._rewind(self._file)
-        self._write_stats(self._file)
-        if self._flush(self._file) != 0 or not self._text.value:
-            raise OSError("the statistics did not fit into memory")
-        return ctypes.string_at(self._text.value, self._length.value)
-
-    def close(self) -> None:
-        """Close the stream and free its buffer."""
-        self._close(self._file)
-        free = ctypes.PyDLL(None).free
-        free.argtypes = (ctypes.c_void_p,)
-        free(self._text)
+    return allocator_stats
 
 
 class GarbageCollectorProbe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from opentelemetry.instrumentation.memory._probes.base import SourceHidden
 from opentelemetry.instrumentation.memory.exceptions import SourceUnavailable
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _logger = logging.getLogger(__name__)
 Reading = TypeVar("Reading")
 
 DROP_AFTER_SECONDS: Final = 3600.0
+DROP_HIDDEN_AFTER_SECONDS: Final = 300.0
 RETRY_AFTER_SECONDS: Final = 60.0
 
 _warned: Final[set[tuple[str, str]]] = set()
@@ -25,9 +27,10 @@ class MeteredSource(Generic[Reading]):
     """One probe whose reads are timed, and which rests in proportion to what they cost.
 
     A read that took `cost` seconds of CPU is followed by a rest of `cost / share_of_core`, so that
-    no source takes a larger share than that. Meanwhile its last reading is reused, and dropped when
-    older than `DROP_AFTER_SECONDS`. mallinfo2 is why: 1 µs on a clean heap, 170 ms when a million
-    chunks are free. CPU time is what counts, since waiting for the GIL is no fault of the source.
+    no source takes a larger share than that. mallinfo2 is why: 1 µs on a clean heap, 170 ms when a
+    million chunks are free. CPU time is what counts, since waiting for the GIL is no fault of the
+    source. While a source rests, or is hidden, its last reading is reused; one that is too old is
+    dropped.
     """
 
     def __init__(
@@ -37,7 +40,8 @@ class MeteredSource(Generic[Reading]):
         self._clock = clock
         self._minimum_rest_seconds = minimum_rest_seconds
         self._read_at: float | None = None
-        self._failed_at: float | None = None
+        self._tried_at: float | None = None
+        self._has_failed = False
         self._is_absent = False
         self.last: Reading | None = None
         self.cost_seconds = 0.0
@@ -53,21 +57,25 @@ class MeteredSource(Generic[Reading]):
         if self._is_absent or (self.last is not None and not is_outdated):
             return self.last
         if self._is_resting(now, share_of_core):
-            if self._read_at is not None and now - self._read_at > DROP_AFTER_SECONDS:
-                self.last = None
+            self._drop_when_older(now, DROP_AFTER_SECONDS)
             return self.last
         started = self._clock.thread_cpu()
         try:
             self.last = self._probe.read()
+        except SourceHidden as error:
+            self._drop_when_older(now, DROP_HIDDEN_AFTER_SECONDS)
+            if self.last is None:
+                self._fail(error)
         except SourceUnavailable as error:
             self._is_absent = True
-            self._fail(now, error)
+            self._fail(error)
         except (OSError, ValueError) as error:
-            self._fail(now, error)
+            self._fail(error)
         else:
             self._read_at = now
-            self._failed_at = None
-            self.cost_seconds = self._clock.thread_cpu() - started
+            self._has_failed = False
+        self._tried_at = now
+        self.cost_seconds = self._clock.thread_cpu() - started
         return self.last
 
     def age_seconds(self, now: float) -> float | None:
@@ -77,16 +85,21 @@ class MeteredSource(Generic[Reading]):
         return now - self._read_at
 
     def _is_resting(self, now: float, share_of_core: float) -> bool:
-        if self._failed_at is not None:
-            return now - self._failed_at < RETRY_AFTER_SECONDS
-        if self._read_at is None:
+        if self._tried_at is None:
             return False
         rest = max(self.cost_seconds / share_of_core, self._minimum_rest_seconds)
-        return now - self._read_at < rest
+        if self._has_failed:
+            rest = max(rest, RETRY_AFTER_SECONDS)
+        return now - self._tried_at < rest
 
-    def _fail(self, now: float, error: Exception) -> None:
+    def _drop_when_older(self, now: float, limit_seconds: float) -> None:
+        age_seconds = self.age_seconds(now)
+        if age_seconds is not None and age_seconds > limit_seconds:
+            self.last = None
+
+    def _fail(self, error: Exception) -> None:
         self.last = None
-        self._failed_at = now
+        self._has_failed = True
         cause = (self._probe.name, type(error).__name__)
         if cause not in _warned:
             # Once a process for each source and kind of error, however often it is instrumented.
