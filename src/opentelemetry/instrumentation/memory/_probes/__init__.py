@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.memory._probes.cgroup import LimitProbe
@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.memory._probes.cpython import (
     ObjectAllocatorProbe,
 )
 from opentelemetry.instrumentation.memory._probes.linux import SharedMemoryProbe, StatmProbe
-from opentelemetry.instrumentation.memory._probes.malloc import MallocProbe
+from opentelemetry.instrumentation.memory._probes.malloc import malloc_probe
 from opentelemetry.instrumentation.memory._probes.portable import PsutilProbe
 
 if TYPE_CHECKING:
@@ -43,13 +43,14 @@ class Probes:
 
 
 def platform_probes(limit_bytes: int | None = None, proc: str = "/proc/self") -> Probes:
-    """Return the probes that suit this platform; nothing is opened or read yet."""
-    has_proc = Path(proc, "statm").exists()
+    """Return the probes that suit this platform; nothing is read yet."""
+    # Unlike Path.exists this never raises, even where looking is forbidden.
+    has_proc = os.path.exists(f"{proc}/statm")  # noqa: PTH110
     return Probes(
         resident=StatmProbe(f"{proc}/statm") if has_proc else PsutilProbe(),
         shared=SharedMemoryProbe(f"{proc}/status"),
         objects=ObjectAllocatorProbe(),
-        native=MallocProbe(),
+        native=malloc_probe(),
         gc=GarbageCollectorProbe(),
         limit=LimitProbe(limit_bytes, proc),
     )
