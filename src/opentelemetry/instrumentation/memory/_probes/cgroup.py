@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.instrumentation.memory._probes.base import Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # cgroup v1 writes the largest page-aligned integer for "no limit"; no machine has an exbibyte.
 _UNLIMITED_BYTES: Final = 2**60
@@ -30,26 +30,28 @@ class Mount:
     file_name: str
 
 
-def parse_mounts(mountinfo: str) -> tuple[Mount | None, Mount | None]:
-    """Return the version 1 memory mount and the version 2 mount in `/proc/self/mountinfo`."""
-    first = second = None
-    for line in mountinfo.splitlines():
+def parse_mounts(mountinfo: str) -> tuple[tuple[Mount, ...], tuple[Mount, ...]]:
+    """Return the version 1 memory mounts and the version 2 mounts in `/proc/self/mountinfo`."""
+    first, second = [], []
+    for line in mountinfo.split("\n"):
+        # The kernel escapes blanks in names and separates by single ones: no other white space
+        # ends a field (proc(5)).
         before, separator, after = line.partition(" - ")
-        fields, details = before.split(), after.split()
+        fields, details = before.split(" "), after.split(" ")
         if not separator or len(fields) < 5 or len(details) < 3:  # noqa: PLR2004 - proc(5)
             continue
         root, point = _unescape(fields[3]), _unescape(fields[4])
         if details[0] == "cgroup2":
-            second = second or Mount(root, point, "memory.max")
+            second.append(Mount(root, point, "memory.max"))
         elif details[0] == "cgroup" and "memory" in details[2].split(","):
-            first = first or Mount(root, point, "memory.limit_in_bytes")
-    return first, second
+            first.append(Mount(root, point, "memory.limit_in_bytes"))
+    return tuple(first), tuple(second)
 
 
 def parse_membership(cgroup: str) -> tuple[str | None, str | None]:
     """Return the version 1 memory path and the version 2 path in `/proc/self/cgroup`."""
     first = second = None
-    for line in cgroup.splitlines():
+    for line in cgroup.split("\n"):
         hierarchy, _, rest = line.partition(":")
         controllers, separator, path = rest.partition(":")
         if not separator:
@@ -59,6 +61,16 @@ def parse_membership(cgroup: str) -> tuple[str | None, str | None]:
         elif "memory" in controllers.split(","):
             first = path
     return first, second
+
+
+def nearest_mount(mounts: Sequence[Mount], path: str) -> Mount | None:
+    """Return the mount that shows the group at `path`, or the first one where none does.
+
+    A hierarchy can be mounted more than once, each time from another group downwards.
+    """
+    group = PurePosixPath(path)
+    showing = (mount for mount in mounts if group.is_relative_to(mount.root))
+    return next(showing, mounts[0] if mounts else None)
 
 
 def limit_files(mount: Mount, path: str) -> Iterator[str]:
@@ -103,6 +115,7 @@ class LimitProbe:
         self._proc = Path(proc)
         self._membership = ""
         self._files: tuple[str, ...] = ()
+        self._unreadable: list[str] = []
         self.unreadable: tuple[str, ...] = ()
 
     def read(self) -> Limit | None:
@@ -121,35 +134,41 @@ class LimitProbe:
         yield from self._cgroup_limits()
 
     def _cgroup_limits(self) -> Iterator[Limit]:
-        unreadable = []
+        self._unreadable = []
         for file in self._limit_files():
             try:
                 with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path costs more than the read
                     limit = parse_limit(stream.read().decode())
             except FileNotFoundError:
+                # A root group has no limit, nor has a group that is gone or without the controller.
                 continue
             except (OSError, ValueError) as error:
-                unreadable.append(f"{file}: {error}")
+                self._unreadable.append(f"{file}: {error}")
                 continue
             if limit is not None:
                 yield Limit(limit, file)
-        self.unreadable = tuple(unreadable)
+        self.unreadable = tuple(self._unreadable)
 
     def _limit_files(self) -> tuple[str, ...]:
         try:
-            membership = (self._proc / "cgroup").read_text()
+            # Names are bytes; decoded like this they open the same file again.
+            membership = os.fsdecode((self._proc / "cgroup").read_bytes())
             if membership != self._membership:
-                mounts = parse_mounts((self._proc / "mountinfo").read_text())
-                self._files = tuple(
-                    file
-                    for mount, path in zip(mounts, parse_membership(membership), strict=True)
-                    if mount is not None and path is not None
-                    for file in limit_files(mount, path)
-                )
+                mountinfo = os.fsdecode((self._proc / "mountinfo").read_bytes())
+                self._files = tuple(_applicable_files(mountinfo, membership))
                 self._membership = membership
-        except OSError:
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            self._unreadable.append(f"{error.filename}: {error.strerror}")
             return ()
         return self._files
+
+
+def _applicable_files(mountinfo: str, membership: str) -> Iterator[str]:
+    for mounts, path in zip(parse_mounts(mountinfo), parse_membership(membership), strict=True):
+        if path is not None and (mount := nearest_mount(mounts, path)) is not None:
+            yield from limit_files(mount, path)
 
 
 def _unescape(field: str) -> str:
@@ -157,9 +176,11 @@ def _unescape(field: str) -> str:
 
 
 def _address_space_limit() -> int | None:
-    if os.name != "posix":
-        return None
-    import resource  # noqa: PLC0415 - does not exist on Windows
+    try:
+        import resource  # noqa: PLC0415 - does not exist on Windows
 
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        # OpenBSD has the module and not this limit.
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, AttributeError, OSError, ValueError):
+        return None
     return None if soft == resource.RLIM_INFINITY or soft >= _UNLIMITED_BYTES else soft
