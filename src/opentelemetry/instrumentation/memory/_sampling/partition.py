@@ -23,7 +23,8 @@ def partition(
     `retained` first, then off the native heap, last off the python heap. What nobody claims is
     `other_anonymous`, and so is whatever belongs to a source that is absent.
     """
-    mapped = resident.mapped_bytes or 0
+    # The figures come from several moments and several hands, so none is trusted to fit.
+    mapped = min(resident.mapped_bytes or 0, resident.resident_bytes)
     room = resident.resident_bytes - mapped
     python_heap = native_heap = retained = None
     if objects is not None:
@@ -34,7 +35,7 @@ def partition(
         room -= native_heap
     known = [allocator for allocator in (objects, native) if allocator is not None]
     if known:
-        free = sum(allocator.committed_bytes - allocator.used_bytes for allocator in known)
+        free = sum(max(each.committed_bytes - each.used_bytes, 0) for each in known)
         retained = min(free, room)
         room -= retained
     if resident.mapped_bytes is None or shared_bytes is None:
