@@ -1,0 +1,89 @@
+"""Which settings are in force, and where each of them comes from."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.memory import config
+from opentelemetry.instrumentation.memory._commands.doctor.report import SettingReport
+from opentelemetry.instrumentation.memory.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG_FILE_VARIABLE: Final = "OTEL_CONFIG_FILE"
+
+
+class _Messages(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def settings_in_force(
+    environ: Mapping[str, str],
+) -> tuple[config.MemoryConfig, tuple[SettingReport, ...], tuple[str, ...]]:
+    """Return the settings, a report of each, and what is wrong with those that were given."""
+    problems = []
+    try:
+        options = _declarative_options(environ)
+    except Exception as error:  # noqa: BLE001 - whatever a file may hold, doctor goes on
+        problems.append(f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: {error}")
+        options = {}
+    logger = logging.getLogger(config.__name__)
+    messages = _Messages()
+    was_propagating, logger.propagate = logger.propagate, False
+    logger.addHandler(messages)
+    try:
+        in_force = config.MemoryConfig.resolve(options, environ)
+    except ConfigError as error:
+        problems.append(f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: {error}")
+        options = {}
+        in_force = config.MemoryConfig.resolve(options, environ)
+    finally:
+        logger.removeHandler(messages)
+        logger.propagate = was_propagating
+    reports = tuple(
+        SettingReport(
+            name,
+            getattr(in_force, name),
+            _origin(name, setting, getattr(in_force, name), options, environ),
+            setting.variable,
+        )
+        for name, setting in config.settings().items()
+    )
+    return in_force, reports, (*problems, *dict.fromkeys(messages.texts))
+
+
+def _origin(
+    name: str,
+    setting: config.Setting,
+    value: object,
+    options: Mapping[str, Any],
+    environ: Mapping[str, str],
+) -> str:
+    if options.get(name) is not None:
+        return environ[CONFIG_FILE_VARIABLE]
+    try:
+        is_from_variable = setting.kind.parse(environ[setting.variable]) == value
+    except (KeyError, ValueError, OverflowError):
+        is_from_variable = False
+    return setting.variable if is_from_variable else "default"
+
+
+def _declarative_options(environ: Mapping[str, str]) -> dict[str, Any]:
+    path = environ.get(CONFIG_FILE_VARIABLE)
+    if not path:
+        return {}
+    # Comes with opentelemetry-sdk[file-configuration], which few have.
+    from opentelemetry.configuration.file import load_config_file  # noqa: PLC0415
+
+    instrumentation = load_config_file(path).instrumentation_development
+    libraries = (instrumentation and instrumentation.python) or {}
+    options = dict(libraries.get("memory") or {})
+    options.pop("enabled", None)
+    return options
