@@ -12,7 +12,11 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 from opentelemetry.metrics import get_meter_provider
 
-from opentelemetry.instrumentation.memory._metrics import Reporter, reporter_for
+from opentelemetry.instrumentation.memory._metrics import (
+    Reporter,
+    is_placeholder,
+    reporter_for,
+)
 from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
 from opentelemetry.instrumentation.memory.config import MemoryConfig
 from opentelemetry.instrumentation.memory.package import _instruments
@@ -63,7 +67,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         Without the background thread this takes a sample (about 40 µs).
         """
         runtime = self._runtime
-        return None if runtime is None else runtime.sample_for_collection()
+        return None if runtime is None else runtime.latest_sample()
 
     def history(self) -> tuple[MemorySample, ...]:
         """Return up to 512 samples of this process, oldest first, older ones more thinly."""
@@ -86,6 +90,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             self._start(config, get_meter_provider() if provider is None else provider)
         except Exception:
             _logger.exception("memory instrumentation could not start; the application goes on")
+            self._uninstrument()
 
     def _start(self, config: MemoryConfig, provider: MeterProvider) -> None:
         role = process_role(sys.orig_argv)
@@ -98,7 +103,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         reporter.attach(self._runtime, has_process_metrics=config.process_metrics)
         if role == "fork_server":
             self._runtime.start_in_children_only()
-        elif type(provider).__name__ == "_ProxyMeterProvider":
+        elif is_placeholder(provider):
             # No provider is set yet, and perhaps none ever will be.
             self._runtime.start_with_first_collection()
         else:

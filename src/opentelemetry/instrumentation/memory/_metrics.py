@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
-from opentelemetry.metrics import NoOpMeter, Observation
+from opentelemetry.metrics import NoOpMeter, Observation, get_meter_provider
 from opentelemetry.semconv.schemas import Schemas
 
 from opentelemetry.instrumentation.memory.version import __version__
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory.model import MemorySample
 
+
+_logger = logging.getLogger(__name__)
 
 SCOPE_NAME: Final = "opentelemetry.instrumentation.memory"
 SCHEMA_URL: Final = Schemas.V1_37_0.value
@@ -189,6 +192,7 @@ class Reporter:
         self._has_process_metrics = True
         self._sample: MemorySample | None = None
         self._reported: set[str] = set()
+        self._has_failed = False
 
     def attach(self, source: SampleSource, *, has_process_metrics: bool) -> None:
         """Report what this source tells from now on."""
@@ -215,20 +219,30 @@ class Reporter:
         self, instrument: Instrument
     ) -> Callable[[CallbackOptions], Sequence[Observation]]:
         def observe(_: CallbackOptions) -> Sequence[Observation]:
-            source = self._source
-            if source is None or (instrument.is_process_metric and not self._has_process_metrics):
+            try:
+                return self._points(instrument)
+            except Exception:
+                # The SDK would log it too, at each collection and for each instrument.
+                if not self._has_failed:
+                    _logger.exception("memory metrics failed; trying again, silently")
+                self._has_failed = True
                 return ()
-            started = source.thread_cpu()
-            sample = self._sample_of_this_collection(instrument.name, source)
-            if sample is None:
-                return ()
-            points = [Observation(value, where) for value, where in instrument.read(sample)]
-            if instrument is CPU_TIME:
-                points.append(Observation(source.cpu_seconds()))
-            source.add_collection_cpu_seconds(source.thread_cpu() - started)
-            return points
 
         return observe
+
+    def _points(self, instrument: Instrument) -> Sequence[Observation]:
+        source = self._source
+        if source is None or (instrument.is_process_metric and not self._has_process_metrics):
+            return ()
+        started = source.thread_cpu()
+        sample = self._sample_of_this_collection(instrument.name, source)
+        if sample is None:
+            return ()
+        points = [Observation(value, where) for value, where in instrument.read(sample)]
+        if instrument is CPU_TIME:
+            points.append(Observation(source.cpu_seconds()))
+        source.add_collection_cpu_seconds(source.thread_cpu() - started)
+        return points
 
     def _sample_of_this_collection(self, name: str, source: SampleSource) -> MemorySample | None:
         # A collection calls each callback once, one after the other, under the SDK's lock. So a
@@ -248,14 +262,28 @@ class Reporter:
 _reporters: Final[WeakKeyDictionary[MeterProvider, Reporter]] = WeakKeyDictionary()
 
 
+def is_placeholder(provider: MeterProvider) -> bool:
+    """Tell whether this stands for the provider that the application has yet to set."""
+    return type(provider).__name__ == "_ProxyMeterProvider"
+
+
 def reporter_for(provider: MeterProvider) -> Reporter | None:
     """Return the provider's reporter, registered; None for a provider that reports nothing."""
-    reporter = _reporters.get(provider)
+    meter = provider.get_meter(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
+    if isinstance(meter, NoOpMeter):
+        return None
+    reporter = _reporters.get(provider) or _moved_into(provider)
     if reporter is None:
-        meter = provider.get_meter(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
-        if isinstance(meter, NoOpMeter):
-            return None
         reporter = Reporter()
         reporter.register(meter)
-        _reporters[provider] = reporter
+    _reporters[provider] = reporter
     return reporter
+
+
+def _moved_into(provider: MeterProvider) -> Reporter | None:
+    # Once the application sets its provider, everything created before is created there.
+    if provider is get_meter_provider():
+        for former, reporter in _reporters.items():
+            if is_placeholder(former):
+                return reporter
+    return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import logging
 import os
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
@@ -15,13 +17,17 @@ from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
 from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
     from opentelemetry.instrumentation.memory.model import MemorySample
 
+_logger = logging.getLogger(__name__)
+
 STOP_TIMEOUT_SECONDS: Final = 2.0
+# Longer than a collection takes, shorter than anybody notices.
+_GUARD_TIMEOUT_SECONDS: Final = 0.2
 
 ProcessRole = Literal["worker", "fork_server", "resource_tracker"]
 
@@ -48,20 +54,29 @@ def process_role(command_line: Sequence[str]) -> ProcessRole:
 
 @dataclass(slots=True)
 class _Process:
-    """What must not outlive a fork."""
+    """What must not outlive a fork.
+
+    `guard` is held while a collection takes its sample, while the thread is started or ended, and
+    by the thread that forks: see `Runtime.hold_for_fork`.
+    """
 
     pid: int
     sampler: Sampler
     thread: SamplingThread | None = None
     collection_cpu_seconds: float = 0.0
-    starting: threading.Lock = field(default_factory=threading.Lock)
+    guard: Any = field(default_factory=threading.RLock)
+
+    def acquire_guard(self, timeout_seconds: float = _GUARD_TIMEOUT_SECONDS) -> bool:
+        """Take the guard, and tell whether it could be had in time."""
+        return bool(self.guard.acquire(timeout=timeout_seconds))
 
 
 class Runtime:
     """Samples the calling process, whichever it is: a forked child begins anew with its own parts.
 
-    No lock of the parent is ever taken in a child. `os.register_at_fork` restarts the thread there;
-    a metric collection that comes first, or in a child whose fork ran no hooks, does the same.
+    `os.register_at_fork` restarts the thread there; a metric collection that comes first, or in a
+    child whose fork ran no hooks, does the same. Every wait for a lock has a timeout, since a lock
+    that was held at the fork is never released in the child.
     """
 
     def __init__(self, config: MemoryConfig, clock: Clock | None = None) -> None:
@@ -69,12 +84,14 @@ class Runtime:
         self._clock: Clock = SystemClock() if clock is None else clock
         self._processes: dict[int, _Process] = {}
         self._dormant_pid: int | None = None
+        self._is_started = False
         self._is_stopped = False
         self._is_exiting = False
 
     def start(self) -> None:
         """Take the first sample and start the thread, if one is wanted."""
         _running.add(self)
+        self._is_started = True
         process = self._own()
         process.sampler.take()
         self._ensure_thread(process)
@@ -82,6 +99,7 @@ class Runtime:
     def start_in_children_only(self) -> None:
         """Stay silent in this process, and start in those that are forked from it."""
         _running.add(self)
+        self._is_started = True
         self._dormant_pid = os.getpid()
 
     def start_with_first_collection(self) -> None:
@@ -92,7 +110,12 @@ class Runtime:
         """End the thread for good; the SDK's last collection at exit still gets a sample."""
         self._is_exiting = True
         process = self._processes.get(os.getpid())
-        if process is not None and process.thread is not None:
+        if process is None:
+            return
+        # A thread that a collection is just starting is waited for, and then ended.
+        if process.acquire_guard():
+            process.guard.release()
+        if process.thread is not None:
             process.thread.stop(STOP_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
@@ -106,17 +129,32 @@ class Runtime:
             process.sampler.close()
 
     def sample_for_collection(self) -> MemorySample | None:
-        """Return the sample that a metric collection reports, or None when there is none.
+        """Return a sample of this moment for a metric collection, or None when there is none.
 
-        That is the thread's latest; without a thread, one is taken now.
+        It is taken here: the thread's latest may be `max_interval_seconds` old, and that of a
+        child just forked is from before it did anything.
         """
         if self._is_stopped or self._dormant_pid == os.getpid():
             return None
+        self._is_started = True
         process = self._own()
         self._ensure_thread(process)
-        if process.thread is not None and not self._is_exiting:
-            return process.sampler.latest or process.sampler.take()
-        return process.sampler.take()
+        # Another thread is about to fork, or also collects. The first must not find the SDK's lock
+        # held when it gets there, so do not wait here.
+        latest = process.sampler.latest
+        if not process.acquire_guard(_GUARD_TIMEOUT_SECONDS if latest is None else 0):
+            return latest
+        try:
+            return process.sampler.take()
+        finally:
+            process.guard.release()
+
+    def latest_sample(self) -> MemorySample | None:
+        """Return the newest sample of this process; without a thread, one that is taken now."""
+        process = self._processes.get(os.getpid())
+        if process is None or process.thread is None or process.sampler.latest is None:
+            return self.sample_for_collection()
+        return process.sampler.latest
 
     def history(self) -> tuple[MemorySample, ...]:
         """Return the samples kept of this process, oldest first."""
@@ -135,9 +173,28 @@ class Runtime:
         """Count CPU time that a metric collection spent in this package."""
         self._own().collection_cpu_seconds += seconds
 
+    def hold_for_fork(self) -> None:
+        """Wait until no collection is inside this package, and let none in before the fork.
+
+        The SDK calls back with a lock held that it does not renew in a child: a fork at that moment
+        leaves the child's metrics silent for ever. A callback that reads files gives way to other
+        threads, and one of those may be about to fork.
+        """
+        process = self._processes.get(os.getpid())
+        if process is not None:
+            process.acquire_guard()
+
+    def release_after_fork(self) -> None:
+        """Let collections in again, in the parent."""
+        process = self._processes.get(os.getpid())
+        if process is not None:
+            # RuntimeError: the guard could not be had in time, and the fork went ahead.
+            with contextlib.suppress(RuntimeError):
+                process.guard.release()
+
     def restart_after_fork(self) -> None:
         """Begin anew in a child."""
-        if not self._is_stopped:
+        if self._is_started and not self._is_stopped:
             self._ensure_thread(self._own())
 
     def _own(self) -> _Process:
@@ -149,17 +206,17 @@ class Runtime:
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)
             for other in [each for each in self._processes if each != pid]:
-                self._processes.pop(other, None)
+                inherited = self._processes.pop(other, None)
+                if inherited is not None:
+                    inherited.sampler.close()
         return process
 
     def _ensure_thread(self, process: _Process) -> None:
         is_wanted = self._config.background_sampling and not self._is_exiting
-        if process.thread is not None or not is_wanted:
-            return
-        if not process.starting.acquire(blocking=False):
+        if process.thread is not None or not is_wanted or not process.acquire_guard():
             return
         try:
-            if process.thread is None:
+            if process.thread is None and not self._is_exiting:
                 thread = SamplingThread(process.sampler, self._clock)
                 thread.start()
                 process.thread = thread
@@ -168,7 +225,7 @@ class Runtime:
             # taking samples themselves.
             return
         finally:
-            process.starting.release()
+            process.guard.release()
 
 
 _running: Final[set[Runtime]] = set()
@@ -183,18 +240,27 @@ def _cpu_seconds(process: _Process) -> float:
     return stopped_seconds + thread_seconds + process.collection_cpu_seconds
 
 
-def _restart_all() -> None:
-    for runtime in tuple(_running):
-        runtime.restart_after_fork()
+def _attempt(do: Callable[[Runtime], None], runtime: Runtime) -> None:
+    try:
+        do(runtime)
+    except Exception:
+        _logger.exception("memory instrumentation failed around a fork or at exit")
 
 
-def _end_all_threads() -> None:
-    for runtime in tuple(_running):
-        runtime.end_thread()
+def _for_each_running(do: Callable[[Runtime], None]) -> Callable[[], None]:
+    def hook() -> None:
+        for runtime in tuple(_running):
+            _attempt(do, runtime)
+
+    return hook
 
 
-# Once for the life of the interpreter: neither hook can be taken back without leaving the other
-# kind of exit uncovered, and with nothing running both do nothing.
+# Once for the life of the interpreter: none of these can be taken back, and with nothing running
+# they do nothing.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_all)
-atexit.register(_end_all_threads)
+    os.register_at_fork(
+        before=_for_each_running(Runtime.hold_for_fork),
+        after_in_parent=_for_each_running(Runtime.release_after_fork),
+        after_in_child=_for_each_running(Runtime.restart_after_fork),
+    )
+atexit.register(_for_each_running(Runtime.end_thread))
