@@ -56,7 +56,8 @@ def source_reports(probes: Probes) -> tuple[SourceReport, ...]:
         _report(
             probes.objects,
             "CPython's object allocator",
-            "the segment python_heap and cpython.memory.heap.* are absent; retained is malloc's only",
+            "the segment python_heap and cpython.memory.heap.* are absent; "
+            "retained is malloc's only",
             asdict,
         ),
         _report(
