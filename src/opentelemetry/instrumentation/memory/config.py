@@ -130,7 +130,7 @@ class MemoryConfig:
         0.5,
         variables.OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS,
         _INTERVAL,
-        "Shortest time between two samples: a busy or fast-changing process, or a raised risk.",
+        "Shortest time between two samples: a busy or fast-changing process, or one near its limit.",
     )
     max_interval_seconds: float = _setting(
         10.0,
@@ -148,7 +148,7 @@ class MemoryConfig:
         0.03,
         variables.OTEL_PYTHON_MEMORY_BUDGET_PERCENT,
         Number("percent of one core", 0.001, 100),
-        "CPU that sampling may use while all is well; a dear source is read less often to keep it.",
+        "CPU time that sampling may use; a source that becomes dear is read less often to keep it.",
     )
     limit_bytes: int | None = _setting(
         None,
@@ -160,7 +160,7 @@ class MemoryConfig:
         True,  # noqa: FBT003
         variables.OTEL_PYTHON_MEMORY_PROCESS_METRICS,
         Flag(),
-        "Report process.memory.usage and .virtual; false where system-metrics reports them.",
+        "Report process.memory.usage and process.memory.virtual; false where system-metrics does.",
     )
 
     def __post_init__(self) -> None:
