@@ -174,7 +174,8 @@ INSTRUMENTS: Final = (
         "cpython.gc.uncollectable_objects",
         "observable_counter",
         "{object}",
-        "The total number of objects found to be uncollectable since interpreter start.",
+        "The total number of objects which were found to be uncollectable inside a generation "
+        "since interpreter start.",
         _generations("uncollectable_objects"),
     ),
 )

@@ -1,0 +1,167 @@
+"""A receiver of OTLP over HTTP on loopback, which remembers what it was sent."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+from opentelemetry.instrumentation.memory._metrics import SCOPE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+# What else may be installed, and is not under test.
+OTHERS = "system_metrics,celery,fastapi,flask,wsgi,asgi"
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One data point with what it belongs to."""
+
+    export: int
+    scope: str
+    metric: str
+    unit: str
+    value: float
+    attributes: Mapping[str, Any]
+    resource: Mapping[str, Any]
+
+    @property
+    def instance(self) -> str:
+        """Return the process that sent it."""
+        return str(self.resource.get("service.instance.id"))
+
+
+class OtlpSink:
+    """Listens while it is entered; every answer is 200, every connection ends with its answer."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Condition(threading.RLock())
+        self._points: list[Point] = []
+        self._exports = 0
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            # HTTP/1.0: no connection outlives its request, so none is shared by forked processes.
+            protocol_version = "HTTP/1.0"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                if self.path.endswith("/v1/metrics"):
+                    sink.receive(ExportMetricsServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def endpoint(self) -> str:
+        """Return the value for `OTEL_EXPORTER_OTLP_ENDPOINT`."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return what makes a program send its metrics here, three times a second."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_METRIC_EXPORT_INTERVAL": "300",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": OTHERS,
+            **more,
+        }
+
+    def __enter__(self) -> OtlpSink:  # noqa: PYI034 - Self needs 3.11
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def receive(self, request: ExportMetricsServiceRequest) -> None:
+        """Remember one export."""
+        with self._arrived:
+            self._exports += 1
+            self._points += _points(request, self._exports)
+            self._arrived.notify_all()
+
+    def exports(self) -> int:
+        """Return how many exports have arrived, empty ones included."""
+        with self._arrived:
+            return self._exports
+
+    def points(self, metric: str = "", instance: str = "") -> list[Point]:
+        """Return this package's points in the order of arrival, all or some."""
+        with self._arrived:
+            return [
+                point
+                for point in self._points
+                if point.scope == SCOPE_NAME
+                and metric in ("", point.metric)
+                and instance in ("", point.instance)
+            ]
+
+    def wait_for(self, find: Callable[[], Found], seconds: float = 60) -> Found:
+        """Return the first true value that `find` gives, asking again at each export."""
+        deadline = time.monotonic() + seconds
+        with self._arrived:
+            while True:
+                found = find()
+                if found:
+                    return found
+                if not self._arrived.wait(deadline - time.monotonic()):
+                    seen = sorted({(point.instance, point.metric) for point in self._points})
+                    raise AssertionError(f"not within {seconds} s; {self._exports} exports: {seen}")
+
+
+def _points(request: ExportMetricsServiceRequest, export: int) -> list[Point]:
+    return [
+        Point(
+            export=export,
+            scope=scope.scope.name,
+            metric=metric.name,
+            unit=metric.unit,
+            value=point.as_int if point.HasField("as_int") else point.as_double,
+            attributes=_attributes(point),
+            resource=_attributes(resource.resource),
+        )
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.WhichOneof("data") in ("gauge", "sum")
+        for point in getattr(metric, metric.WhichOneof("data")).data_points
+    ]
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    return {
+        each.key: getattr(each.value, each.value.WhichOneof("value") or "string_value")
+        for each in owner.attributes
+    }

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.fakes import fake_probes
+
+from opentelemetry.instrumentation.memory import _runtime
+from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
+from opentelemetry.instrumentation.memory._sampling.thread import THREAD_NAME, SamplingThread
+from opentelemetry.instrumentation.memory.config import MemoryConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE_SECONDS = 30.0
+
+
+def has_thread() -> bool:
+    return THREAD_NAME in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    monkeypatch.setattr(_runtime, "platform_probes", lambda _: fake_probes())
+    runtime = Runtime(MemoryConfig())
+    yield runtime
+    runtime.stop()
+
+
+@pytest.mark.parametrize(
+    ("command_line", "role"),
+    [
+        (["python", "app.py"], "worker"),
+        (["python", "-m", "gunicorn"], "worker"),
+        (["python", "-c", "print(1)"], "worker"),
+        (["python", "-c", "from multiprocessing.spawn import spawn_main; spawn_main()"], "worker"),
+        (
+            ["python", "-s", "-c", "from multiprocessing.resource_tracker import main;main(5)"],
+            "resource_tracker",
+        ),
+        (
+            ["python", "-c", "from multiprocessing.semaphore_tracker import main;main(5)"],
+            "resource_tracker",
+        ),
+        (
+            ["python", "-c", "from joblib.externals.loky.backend.resource_tracker import main; 1"],
+            "resource_tracker",
+        ),
+        (
+            ["python", "-c", "from multiprocessing.forkserver import main; main(1, 2, [], **{})"],
+            "fork_server",
+        ),
+        (["python", "-c", "from billiard.forkserver import main; main()"], "fork_server"),
+        (["python", "app.py", "-c", "from my.resource import main"], "worker"),
+        (["python", "-c"], "worker"),
+        ([], "worker"),
+    ],
+)
+def test_role_is_read_from_the_command_line(command_line: list[str], role: str) -> None:
+    assert process_role(command_line) == role
+
+
+def test_start_takes_a_sample_before_it_returns(runtime: Runtime) -> None:
+    runtime.start()
+    assert has_thread()
+    assert runtime.latest_sample() is not None
+    assert runtime.history()
+
+
+def test_stop_is_final(runtime: Runtime) -> None:
+    runtime.start()
+    runtime.stop()
+    runtime.stop()
+    assert not has_thread()
+    assert runtime.sample_for_collection() is None
+    assert runtime.latest_sample() is None
+    runtime.restart_after_fork()
+    assert not has_thread()
+
+
+def test_stop_closes_the_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    probes = fake_probes()
+    monkeypatch.setattr(_runtime, "platform_probes", lambda _: probes)
+    runtime = Runtime(MemoryConfig())
+    runtime.start()
+    runtime.stop()
+    assert probes.resident.is_closed  # type: ignore[attr-defined]
+
+
+def test_first_collection_starts_the_thread_of_a_runtime_that_waits_for_it(
+    runtime: Runtime,
+) -> None:
+    runtime.start_with_first_collection()
+    assert not has_thread()
+    runtime.restart_after_fork()
+    assert not has_thread()
+    assert runtime.sample_for_collection() is not None
+    assert has_thread()
+
+
+def test_fork_server_itself_stays_silent(runtime: Runtime) -> None:
+    runtime.start_in_children_only()
+    assert runtime.sample_for_collection() is None
+    assert not has_thread()
+
+
+def test_process_with_another_pid_begins_anew(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.start()
+    parent = next(iter(runtime._processes.values()))
+    parent.collection_cpu_seconds = 1000.0
+    assert parent.thread is not None
+    try:
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        sample = runtime.sample_for_collection()
+        assert sample is not None
+        assert sample.pid == -1
+        assert runtime.cpu_seconds() < 1000
+        (child,) = runtime._processes.values()
+        assert child.sampler is not parent.sampler
+        assert child.thread is not parent.thread
+        assert len(runtime.history()) < 3
+    finally:
+        runtime.stop()
+        parent.thread.stop(PATIENCE_SECONDS)
+
+
+def test_child_waits_for_no_lock_of_its_parent(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.start_with_first_collection()
+    assert runtime.sample_for_collection() is not None
+    parent = next(iter(runtime._processes.values()))
+    assert parent.thread is not None
+    holder = threading.Thread(target=parent.guard.acquire)
+    holder.start()
+    holder.join()
+    try:
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        runtime.restart_after_fork()
+        sample = runtime.sample_for_collection()
+        assert sample is not None
+        assert sample.pid == -1
+    finally:
+        runtime.stop()
+        parent.thread.stop(PATIENCE_SECONDS)
+
+
+def test_thread_that_cannot_start_leaves_sampling_to_collections(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: SamplingThread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SamplingThread, "start", fail)
+        runtime.start()
+        assert runtime.sample_for_collection() is not runtime.sample_for_collection()
+        assert runtime.latest_sample() is not None
+        assert not has_thread()
+    runtime.sample_for_collection()
+    assert has_thread()
+
+
+def test_at_exit_the_thread_ends_and_the_last_collection_still_gets_a_sample(
+    runtime: Runtime,
+) -> None:
+    runtime.start()
+    runtime.end_thread()
+    assert not has_thread()
+    before = runtime.history()
+    assert runtime.sample_for_collection() not in (None, *before)
+    assert not has_thread()
+
+
+def test_fork_waits_until_no_collection_is_inside(runtime: Runtime) -> None:
+    runtime.start()
+    process = next(iter(runtime._processes.values()))
+    order = []
+    is_inside, may_leave = threading.Event(), threading.Event()
+    take = process.sampler.take
+
+    def slow_take() -> object:
+        is_inside.set()
+        assert may_leave.wait(PATIENCE_SECONDS)
+        order.append("collected")
+        return take()
+
+    process.sampler.take = slow_take  # type: ignore[method-assign, assignment]
+    collector = threading.Thread(target=runtime.sample_for_collection)
+    collector.start()
+    assert is_inside.wait(PATIENCE_SECONDS)
+
+    def fork() -> None:
+        runtime.hold_for_fork()
+        order.append("forked")
+        runtime.release_after_fork()
+
+    forker = threading.Thread(target=fork)
+    _runtime_patience(process)
+    forker.start()
+    may_leave.set()
+    forker.join(PATIENCE_SECONDS)
+    collector.join(PATIENCE_SECONDS)
+    assert order == ["collected", "forked"]
+
+
+def _runtime_patience(process: _runtime._Process) -> None:
+    """Let the guard be waited for as long as a slow machine needs."""
+    guard = process.guard
+
+    class PatientGuard:
+        def acquire(self, timeout: float) -> bool:
+            return bool(guard.acquire(timeout=PATIENCE_SECONDS if timeout else 0))
+
+        def release(self) -> None:
+            guard.release()
+
+    process.guard = PatientGuard()
+
+
+def test_collection_during_a_fork_gets_the_latest_sample_without_waiting(runtime: Runtime) -> None:
+    runtime.start()
+    runtime.end_thread()
+    latest = runtime.latest_sample()
+    found: list[object] = []
+    runtime.hold_for_fork()
+    collector = threading.Thread(target=lambda: found.append(runtime.sample_for_collection()))
+    collector.start()
+    collector.join(PATIENCE_SECONDS)
+    runtime.release_after_fork()
+    assert found == [latest]
+    assert runtime.sample_for_collection() is not latest
+
+
+def test_fork_that_could_not_wait_releases_nothing(runtime: Runtime) -> None:
+    runtime.start()
+    process = next(iter(runtime._processes.values()))
+    holder = threading.Thread(target=process.guard.acquire)
+    holder.start()
+    holder.join()
+    runtime.hold_for_fork()
+    runtime.release_after_fork()
+    assert not process.acquire_guard(0)
+
+
+def test_fork_inside_a_callback_does_not_wait_for_itself(runtime: Runtime) -> None:
+    runtime.start()
+    process = next(iter(runtime._processes.values()))
+    with process.guard:
+        runtime.hold_for_fork()
+        runtime.release_after_fork()
+    assert process.acquire_guard(0)
+    process.guard.release()
+
+
+def test_hooks_swallow_what_goes_wrong(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Runtime) -> None:
+        raise OSError("broken")
+
+    runtime.start()
+    _runtime._for_each_running(fail)()
+    assert "broken" in caplog.text
