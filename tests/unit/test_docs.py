@@ -317,7 +317,11 @@ def test_links_lead_to_files(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
-def test_picture_has_a_text_for_those_who_cannot_see_it() -> None:
+def test_pictures_have_a_text_for_those_who_cannot_see_them() -> None:
     pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README.read_text())
-    assert [target for _, target in pictures] == ["docs/images/segments.png"]
+    assert [target for _, target in pictures] == [
+        "docs/images/segments.png",
+        "docs/images/demo.svg",
+    ]
+    assert all(len(text) > 80 for text, _ in pictures)
     assert all(segment in pictures[0][0] for segment in SEGMENTS)
