@@ -145,7 +145,12 @@ class Runtime:
         if not process.acquire_guard(_GUARD_TIMEOUT_SECONDS if latest is None else 0):
             return latest
         try:
-            return process.sampler.take()
+            asked_at_seconds = self._clock.now()
+            sample = process.sampler.take()
+            if sample is not None and sample.taken_at_seconds < asked_at_seconds:
+                # One that the thread had begun before.
+                sample = process.sampler.take()
+            return sample
         finally:
             process.guard.release()
 
