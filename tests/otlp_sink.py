@@ -46,7 +46,7 @@ class Point:
 class OtlpSink:
     """Listens while it is entered; every answer is 200, every connection ends with its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._arrived = threading.Condition(threading.RLock())
         self._points: list[Point] = []
         self._exports = 0
@@ -70,7 +70,7 @@ class OtlpSink:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
