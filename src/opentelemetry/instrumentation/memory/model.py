@@ -104,3 +104,36 @@ class MemorySample:
         if self.resident_bytes is None or not self.limit_bytes:
             return None
         return self.resident_bytes / self.limit_bytes
+
+
+LeakState = Literal["warming_up", "quiet", "suspected", "confirmed", "recovered"]
+"""What the detector thinks of the process; see the README's "How to read a verdict"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How fast one segment grows, in bytes per second, robustly estimated."""
+
+    segment: Segment
+    bytes_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeakVerdict:
+    """What the detector thinks after one sample, and why.
+
+    Attributes:
+        state: `suspected` from a risk of 0.5 on, `confirmed` from 0.9 on, with hysteresis.
+        risk: Between 0 and 1: of verdicts at 0.9, nine in ten are leaks.
+        segment: The segment that grows most suspiciously, or None.
+        growth: The growth of every segment under suspicion, the most suspicious first.
+        time_to_exhaustion_seconds: Until the limit at that rate; None without growth or limit.
+        reason: One sentence.
+    """
+
+    state: LeakState = "warming_up"
+    risk: float = 0.0
+    segment: Segment | None = None
+    growth: tuple[Growth, ...] = ()
+    time_to_exhaustion_seconds: float | None = None
+    reason: str = "not enough samples yet"

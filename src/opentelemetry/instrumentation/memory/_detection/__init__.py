@@ -1,0 +1,1 @@
+"""Is it growing, and will it stop: pure arithmetic, no clock, no I/O, no threads."""

@@ -1,0 +1,163 @@
+"""The kept floor of a series at one time scale, and every rise that was given back."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WINDOW_BLOCKS: Final = 96
+_STRIDE: Final = 4
+_DURATION_BINS: Final = 8
+_MINIMUM_BLOCKS: Final = 12
+_MINIMUM_STEPS: Final = 4
+
+
+class Rise(NamedTuple):
+    """A rise of the kept floor that reaches to the present.
+
+    Attributes:
+        samples: How many samples it lasts.
+        seconds: How long it lasts.
+        height: How far the floor rose.
+        concavity: Mean of the normalised rise minus one half: 0 for a line, above 0 when it slows
+            down (0.06 for the second half of a logarithm), below 0 when it accelerates.
+        largest_step: The largest single step, as a share of the height.
+        height_given_back: The highest rise of like duration (a third or more) that did not last.
+        noise: The highest rise of shorter duration that did not last.
+        pace_before: The floor's rise per second in the like time before, as a share of this one's.
+        share_of_history: Its duration as a share of all that was seen.
+        fallen_back: How far below its peak the series is now, as a share of the height.
+    """
+
+    samples: int
+    seconds: float
+    height: float
+    concavity: float
+    largest_step: float
+    height_given_back: float
+    noise: float
+    pace_before: float
+    share_of_history: float
+    fallen_back: float
+
+
+class KeptFloor:
+    """What of each past level has never been given back, as a staircase that only rises.
+
+    Samples are averaged in blocks of fixed length. Step i of the staircase says: from that block on
+    the series has stayed at or above this level. A new low removes the steps above it (a monotonic
+    stack, O(1) amortised), and the rise that they stood for is remembered by its duration: it was
+    innocent. A sawtooth, a batch or a season is a rise that is given back; a cache is one whose
+    steps get lower; a leak is one that does neither.
+    """
+
+    def __init__(self, block_samples: int) -> None:
+        self.block_samples = block_samples
+        self.blocks = 0
+        self._count = 0
+        self._sum = 0.0
+        self._time_sum = 0.0
+        self._first = 0.0
+        self._now = 0.0
+        # Steps as (block, time, level, peak since), oldest first.
+        self._steps = array("d")
+        self._given_back = array("d", [0.0] * _DURATION_BINS)
+
+    def add(self, time: float, value: float, weight: int = 1) -> tuple[float, float] | None:
+        """Add the mean of `weight` samples; return (time, level) of a block this completed."""
+        self._count += weight
+        self._sum += weight * value
+        self._time_sum += weight * time
+        if self._count < self.block_samples:
+            return None
+        self._now, level = self._time_sum / self._count, self._sum / self._count
+        self._push(level)
+        self._count, self._sum, self._time_sum = 0, 0.0, 0.0
+        return self._now, level
+
+    def rises(self, least_height: float = 0.0) -> Iterator[Rise]:
+        """Yield the rises of at least that height that reach to the present, shortest first.
+
+        O(steps) for all of them together.
+        """
+        steps = self._steps
+        last = earlier = len(steps) - _STRIDE
+        if last < _STRIDE * _MINIMUM_STEPS:
+            return
+        top, until, area, largest, peak = steps[last + 2], self._now, 0.0, 0.0, 0.0
+        longest = WINDOW_BLOCKS // 2 if self.blocks > WINDOW_BLOCKS else WINDOW_BLOCKS
+        age = self._now - self._first
+        for index in range(last, 0, -_STRIDE):
+            began, level, base = steps[index + 1], steps[index + 2], steps[index - 2]
+            area += level * (until - began)
+            until = began
+            largest = max(largest, level - base)
+            peak = max(peak, steps[index + 3])
+            blocks = int(self.blocks - steps[index])
+            if blocks > longest:
+                return
+            seconds, height = self._now - began, top - base
+            count = (last - index) // _STRIDE + 1
+            if blocks < _MINIMUM_BLOCKS or count < _MINIMUM_STEPS or height < least_height:
+                continue
+            before = min(seconds, began - self._first)
+            earlier = min(earlier, index - _STRIDE)
+            while earlier > 0 and steps[earlier + 1] > began - before:
+                earlier -= _STRIDE
+            rise_before = base - steps[earlier + 2]
+            like, shorter = self._innocent_heights(blocks)
+            yield Rise(
+                samples=blocks * self.block_samples,
+                seconds=seconds,
+                height=height,
+                concavity=(area / seconds - base) / height - 0.5,
+                largest_step=largest / height,
+                height_given_back=like,
+                noise=shorter,
+                pace_before=rise_before / before * seconds / height if before > 0 else 0.0,
+                share_of_history=seconds / age,
+                fallen_back=(peak - top) / height,
+            )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        state = {name: getattr(self, name) for name in _FIELDS}
+        return {**state, "_steps": list(self._steps), "_given_back": list(self._given_back)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> KeptFloor:
+        """Return what `to_state` described."""
+        floor = cls(state["block_samples"])
+        for name in _FIELDS:
+            setattr(floor, name, state[name])
+        floor._steps = array("d", state["_steps"])
+        floor._given_back = array("d", state["_given_back"])
+        return floor
+
+    def _push(self, level: float) -> None:
+        steps, block = self._steps, float(self.blocks)
+        if self.blocks == 0:
+            self._first = self._now
+        began_block, began, peak = block, self._now, level
+        while steps and steps[-2] >= level:
+            began_block, began, peak = steps[-4], steps[-3], max(peak, steps[-1])
+            del steps[-_STRIDE:]
+        if began_block < block:
+            bin_ = min(int(block - began_block).bit_length(), _DURATION_BINS - 1)
+            self._given_back[bin_] = max(self._given_back[bin_], peak - level)
+        steps.extend((began_block, began, level, peak))
+        while len(steps) > _STRIDE and block - steps[_STRIDE] >= WINDOW_BLOCKS:
+            del steps[:_STRIDE]
+        self.blocks += 1
+
+    def _innocent_heights(self, blocks: int) -> tuple[float, float]:
+        first_like = max(blocks // 3, 1).bit_length()
+        return max(self._given_back[first_like:], default=0.0), max(self._given_back[:first_like])
+
+
+_FIELDS: Final = (
+    "block_samples", "blocks", "_count", "_sum", "_time_sum", "_first", "_now",
+)  # fmt: skip

@@ -1,0 +1,135 @@
+"""From the shape of a rise to the probability that it is a leak."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from opentelemetry.instrumentation.memory._detection.envelope import Rise
+
+IMPLAUSIBLE: Final = -9.0
+SUSPECTED_RISK: Final = 0.5
+CONFIRMED_RISK: Final = 0.9
+WITHDRAWN_RISK: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a rise must fulfil to be a leak at all; beyond any of these it is something else."""
+
+    least_share_of_resident: float
+    most_times_to_limit: float
+    least_over_given_back: float
+    least_over_noise: float
+    largest_step: float
+    most_concavity: float
+    most_fallen_back: float
+    most_pace_before: float
+    least_share_of_history: float
+    most_share_of_logarithm: float
+
+
+# What raises a verdict, and the wider limits within which a raised one holds: a season's ebb, one
+# large step or a pause do not withdraw what took long to establish.
+RAISE: Final = Limits(0.02, 80.0, 1.3, 1.0, 0.27, 0.05, 0.35, 0.4, 0.5, 0.5)
+HOLD: Final = Limits(0.015, 120.0, 0.9, 0.7, 0.4, 0.09, 1.2, 0.6, 0.4, 0.8)
+
+_MOST_CONVEXITY: Final = 0.3
+# A rise that makes up nearly the whole history has no quiet before it to compare with.
+_WHOLE_HISTORY: Final = 0.97
+_MOST_CONCAVITY_OF_WHOLE_HISTORY: Final = 0.04
+
+# Logistic regression over the labelled catalogue's tuning half, by
+# `benchmarks/detection/calibrate.py`, which prints this block.
+_WEIGHTS: Final = {
+    "duration": 3.01,
+    "concavity": -44.30,
+    "largest_step": 3.85,
+    "unusual_height": -1.42,
+    "share_of_history": -2.52,
+    "fallen_back": -0.57,
+}
+_INTERCEPT: Final = 0.53
+# Maps the score to risk so that 0.9 is where nine in ten verdicts of the tuning half are leaks.
+_SHARPNESS: Final = 1.465
+_SCORE_AT_HALF: Final = -0.5
+
+
+def features(rise: Rise, resident_bytes: float) -> dict[str, float]:
+    """Return what the regression weighs; all of it is free of scale.
+
+    Durations count in samples, since nothing else measures evidence on every time scale. Growth to
+    less than a tenth more is often noise, growth to twice as much often load.
+    """
+    before = max(resident_bytes - rise.height, 0.05 * rise.height)
+    return {
+        "duration": math.log(rise.samples / 300),
+        "concavity": max(rise.concavity, 0.0),
+        "largest_step": rise.largest_step,
+        "unusual_height": abs(max(min(math.log(rise.height / before), 1.5), -4.0) + 1.5),
+        "share_of_history": math.log(rise.share_of_history),
+        "fallen_back": min(rise.fallen_back, 1.5),
+    }
+
+
+def obstacle(  # noqa: PLR0911 - one return a reason, cheapest first: this runs most often
+    rise: Rise, resident_bytes: float, limit_bytes: float | None, limits: Limits
+) -> str | None:
+    """Return what else than a leak explains this rise, in words; None when nothing does."""
+    height = rise.height
+    if height < limits.least_share_of_resident * (resident_bytes - height):
+        return "growth is too small to matter"
+    headroom = 0.0 if limit_bytes is None else limit_bytes - resident_bytes
+    if headroom > limits.most_times_to_limit * height:
+        return "growth is too slow to reach the limit in any foreseeable time"
+    if rise.largest_step > limits.largest_step:
+        return "most of the growth came in a single step"
+    if height < limits.least_over_given_back * rise.height_given_back:
+        return "rises of this size have been given back before"
+    if height < limits.least_over_noise * rise.noise or rise.fallen_back > limits.most_fallen_back:
+        return "the rise is within the usual fluctuation"
+    if rise.concavity < -_MOST_CONVEXITY:
+        return "nearly all of the growth is recent"
+    if _slows_down(rise, limits):
+        return "growth is slowing down, like a cache that fills"
+    return None
+
+
+def _slows_down(rise: Rise, limits: Limits) -> bool:
+    if rise.concavity > limits.most_concavity:
+        return True
+    if rise.share_of_history > _WHOLE_HISTORY:
+        return rise.concavity > _MOST_CONCAVITY_OF_WHOLE_HISTORY
+    if rise.pace_before <= limits.most_pace_before:
+        return False
+    # It grew before this rise as well. Over its later part a saturating curve looks straight, so
+    # the rise must be most of the history, and straighter than a logarithm would be.
+    logarithm = _logarithm_concavity(rise.share_of_history)
+    return (
+        rise.share_of_history < limits.least_share_of_history
+        or rise.concavity > limits.most_share_of_logarithm * logarithm
+    )
+
+
+def _logarithm_concavity(share: float) -> float:
+    """Return the concavity of log(t) over the last `share` of the time since t = 0."""
+    ratio = min(share / max(1 - share, 0.02), 50.0)
+    if ratio < 1e-6:  # noqa: PLR2004 - below this the difference of logarithms is rounding
+        return 0.0
+    logarithm = math.log1p(ratio)
+    return ((1 + ratio) * logarithm - ratio) / (ratio * logarithm) - 0.5
+
+
+def score(rise: Rise, resident_bytes: float) -> float:
+    """Return the log odds, not yet calibrated, that a rise without obstacle is a leak."""
+    weighed = features(rise, resident_bytes)
+    return _INTERCEPT + sum(_WEIGHTS[name] * value for name, value in weighed.items())
+
+
+def risk(score: float) -> float:
+    """Return the calibrated risk, between 0 and 1."""
+    if score <= IMPLAUSIBLE:
+        return 0.0
+    return 1 / (1 + math.exp(-_SHARPNESS * (score - _SCORE_AT_HALF)))
