@@ -142,7 +142,7 @@ class MemoryConfig:
         True,  # noqa: FBT003
         variables.OTEL_PYTHON_MEMORY_BACKGROUND_SAMPLING,
         Flag(),
-        "Sample in a thread of its own; if false, each metric collection takes one sample.",
+        "Sample in a thread between metric collections; if false, only collections take samples.",
     )
     budget_percent: float = _setting(
         0.03,
