@@ -130,7 +130,7 @@ class MemoryConfig:
         0.5,
         variables.OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS,
         _INTERVAL,
-        "Shortest time between two samples: a busy or fast-changing process, or one near its limit.",
+        "Shortest time between two samples: a busy or fast-changing process, or a limit is near.",
     )
     max_interval_seconds: float = _setting(
         10.0,
