@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -207,6 +208,12 @@ class ScreenDisplay:
         self._console.print(self._last)
 
     def show(self, scene: Scene) -> None:
-        """Draw a scene."""
+        """Draw a scene.
+
+        Raises:
+            OSError: The terminal has gone; rich would go on in silence.
+        """
+        if not self._console.file.isatty():
+            raise OSError(errno.EIO, "the terminal has gone")
         self._last = picture(scene)
         self._live.update(self._last, refresh=True)

@@ -113,7 +113,9 @@ def _show(seconds: float, interruption: Interruption, *, has_color: bool) -> int
 
 def _display(*, has_color: bool) -> Display:
     console = Console(no_color=None if has_color else True)
-    if console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf"):
+    # Asked by itself, since FORCE_COLOR makes rich see a terminal everywhere.
+    is_terminal = sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
+    if is_terminal and console.encoding.startswith("utf"):
         return ScreenDisplay(console)
     return PlainDisplay(sys.stdout)
 
