@@ -138,7 +138,10 @@ def pipeline(folder: Path, collector: Collector, **settings: str) -> Iterator[Pi
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics",
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
-        "OTEL_METRIC_EXPORT_INTERVAL": "500",
+        # Not shorter: the SDK's reader does not renew its export lock in a child, so a worker that
+        # is forked during an export of the main process stays silent for ever. By the time of the
+        # first export the workers must be there.
+        "OTEL_METRIC_EXPORT_INTERVAL": "3000",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url("OTLP_HTTP_PORT"),
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "2",

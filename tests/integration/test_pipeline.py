@@ -56,12 +56,12 @@ def test_segments_add_up_to_usage_at_every_timestamp(tmp_path: Path) -> None:
             usage, _ = usage_and_segments(pipe)
             for instance in workers:
                 seen = {value for (of, _), value in usage.items() if of == instance}
-                assert len(seen) >= 8, f"{instance}: {len(seen)} different values"
+                assert len(seen) >= 5, f"{instance}: {len(seen)} different values"
 
         eventually(enough_different_moments, server, pipe.service, pipe.prometheus)
         usage, segments = usage_and_segments(pipe)
         moments = {key for key in usage.keys() & segments.keys() if key[0] in workers}
-        assert len(moments) >= 16
+        assert len(moments) >= 10
         unequal = {
             key: (usage[key], segments[key])
             for key in moments
