@@ -70,6 +70,15 @@ def test_stop_does_not_wait_for_the_interval() -> None:
     assert sampler.samples == 1
 
 
+def test_first_sample_waits_for_the_first_interval() -> None:
+    sampler = CountingSampler()
+    thread = SamplingThread(sampler, SystemClock(), 3600)  # type: ignore[arg-type]
+    thread.start()
+    thread.stop(PATIENCE_SECONDS)
+    assert not thread.is_alive()
+    assert sampler.samples == 0
+
+
 def test_stop_before_the_first_wait_is_not_lost() -> None:
     for _ in range(50):
         thread = thread_of(CountingSampler(interval_seconds=3600))
@@ -144,7 +153,7 @@ class HurriedLock:
         self._lock.acquire()
 
     def acquire(self, timeout: float) -> bool:
-        assert timeout == 10.0
+        assert timeout in (0.0, 10.0)
         return self._lock.acquire(timeout=0.001)
 
     def locked(self) -> bool:

@@ -131,8 +131,8 @@ class Runtime:
     def sample_for_collection(self) -> MemorySample | None:
         """Return a sample of this moment for a metric collection, or None when there is none.
 
-        It is taken here: the thread's latest may be `max_interval_seconds` old, and that of a
-        child just forked is from before it did anything.
+        It is taken here: the thread's latest may be `max_interval_seconds` old, and the thread of a
+        child just forked has not taken any.
         """
         if self._is_stopped or self._dormant_pid == os.getpid():
             return None
@@ -222,7 +222,9 @@ class Runtime:
             return
         try:
             if process.thread is None and not self._is_exiting:
-                thread = SamplingThread(process.sampler, self._clock)
+                thread = SamplingThread(
+                    process.sampler, self._clock, self._config.min_interval_seconds
+                )
                 thread.start()
                 process.thread = thread
         except RuntimeError:

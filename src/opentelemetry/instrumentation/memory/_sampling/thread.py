@@ -23,9 +23,12 @@ class SamplingThread:
     stalls the application. It costs little by doing little.
     """
 
-    def __init__(self, sampler: Sampler, clock: Clock) -> None:
+    def __init__(self, sampler: Sampler, clock: Clock, first_interval_seconds: float = 0.0) -> None:
         self._sampler = sampler
         self._clock = clock
+        # A child just forked often closes every descriptor, or becomes another program. A thread
+        # that opens files meanwhile may find its numbers closed, or close what took them over.
+        self._first_interval_seconds = first_interval_seconds
         # Waiting for a lock that its owner never takes twice costs half of Event.wait.
         self._stop = threading.Lock()
         self._stop.acquire()
@@ -54,8 +57,11 @@ class SamplingThread:
         is_greenlet = threading.get_native_id() == self._creator_native_id
         has_failed = False
         cost_seconds = 0.0
-        before = self._clock.thread_cpu() if is_greenlet else 0.0
-        while True:
+        before = 0.0
+        interval_seconds = self._first_interval_seconds
+        while not self._stop.acquire(timeout=interval_seconds):
+            if is_greenlet:
+                before = self._clock.thread_cpu()
             try:
                 self._sampler.take()
                 interval_seconds = self._sampler.next_interval_seconds(cost_seconds)
@@ -68,7 +74,3 @@ class SamplingThread:
             cost_seconds += _COST_SMOOTHING * (after - before - cost_seconds)
             self.cpu_seconds += after - before
             before = after
-            if self._stop.acquire(timeout=interval_seconds):
-                return
-            if is_greenlet:
-                before = self._clock.thread_cpu()
