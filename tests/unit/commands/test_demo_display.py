@@ -122,6 +122,10 @@ def test_phases_fill_the_run_and_each_segment_has_one() -> None:
     assert {phase.segment for phase in PHASES} - {None} == set(SEGMENTS)
 
 
+def test_each_phase_is_explained_in_one_line_of_the_screen() -> None:
+    assert all(len(phase.meaning) <= WIDTH - 4 for phase in PHASES)
+
+
 def test_requests_are_spread_over_a_phase_and_all_of_them_are_sent() -> None:
     phase = PHASES[1]
     due = [requests_due(phase, elapsed, 10.0) for elapsed in range(11)]

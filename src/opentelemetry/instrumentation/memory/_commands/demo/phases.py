@@ -81,7 +81,7 @@ PHASES: Final = (
     ),
     Phase(
         "building a report",
-        "Each request keeps 8,000 rows of 1 kB, side by side in the native heap.",
+        "Each request keeps 14,000 rows of 520 bytes in the native heap.",
         "native_heap",
         "/rows",
         12,
@@ -89,7 +89,7 @@ PHASES: Final = (
     ),
     Phase(
         "dropping 7 of 8 rows",
-        "Freed, and yet resident: the rows that stay pin the pages. This is fragmentation.",
+        "Freed and yet resident, pinned by the rows that stay: fragmentation.",
         "retained",
         "/rows/thin",
         12,
@@ -97,7 +97,7 @@ PHASES: Final = (
     ),
     Phase(
         "letting everything go",
-        "What the kernel gets back leaves the total; the rest is retained for reuse.",
+        "The kernel gets back what it can; the rest is retained, for reuse.",
         "retained",
         "/release",
         6,
