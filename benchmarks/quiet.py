@@ -20,7 +20,13 @@ from opentelemetry.instrumentation.memory import MemoryInstrumentor
 
 TITLE = "A quiet process at the defaults"
 
-_CASES = {"small heap": (0, 0), "1 GB heap": (10**9, 0), "a million free chunks": (0, 10**6)}
+# Heap in bytes, free chunks, and whether a reader collects once a minute.
+_CASES = {
+    "small heap": (0, 0, True),
+    "small heap, no metric reader": (0, 0, False),
+    "1 GB heap": (10**9, 0, True),
+    "a million free chunks": (0, 10**6, True),
+}
 _BAR_PERCENT = 0.03
 # From the shortest interval, after filling the heap, to the longest; and past the first look at it.
 _SETTLING_SECONDS = 30.0
@@ -32,9 +38,9 @@ def measure(effort: Effort) -> list[Line]:
     settling_seconds = min(_SETTLING_SECONDS, 2 * effort.quiet_seconds)
     tasks = {
         (case, is_instrumented, twin): Task(
-            idle, *heap, is_instrumented, settling_seconds, effort.quiet_seconds
+            idle, *details, is_instrumented, settling_seconds, effort.quiet_seconds
         )
-        for case, heap in _CASES.items()
+        for case, details in _CASES.items()
         for is_instrumented in (True, False)
         for twin in range(_TWINS if is_instrumented else 1)
     }
@@ -61,10 +67,11 @@ def measure(effort: Effort) -> list[Line]:
     return lines
 
 
-def idle(
+def idle(  # noqa: PLR0913, PLR0917
     heap_bytes: int,
     chunks: int,
-    is_instrumented: bool,  # noqa: FBT001 - passed by position as JSON
+    is_collected: bool,  # noqa: FBT001 - passed by position as JSON
+    is_instrumented: bool,  # noqa: FBT001
     settling_seconds: float,
     seconds: float,
 ) -> dict[str, float]:
@@ -72,8 +79,9 @@ def idle(
 
     The heap is filled after instrumenting, as in a real service.
     """
-    # What a service has: one collection a minute.
-    provider = MeterProvider(metric_readers=[PeriodicExportingMetricReader(_Nowhere())])
+    # At its defaults this reader collects once a minute.
+    readers = [PeriodicExportingMetricReader(_Nowhere())] if is_collected else []
+    provider = MeterProvider(metric_readers=readers)
     if is_instrumented:
         MemoryInstrumentor().instrument(meter_provider=provider)
     held = small_objects(heap_bytes)

@@ -44,8 +44,9 @@ def main() -> int:
     sections, missed = [], []
     for name in chosen.subject or SUBJECTS:
         subject = import_module(name)
-        print(f"{name} ...", file=sys.stderr, flush=True)
+        began = time.monotonic()
         lines = subject.measure(QUICK if chosen.quick else FULL)
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         section = f"### {subject.TITLE}\n\n{table(lines)}"
         print(f"\n{section}\n", flush=True)
         sections.append(section)

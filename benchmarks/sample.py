@@ -18,7 +18,7 @@ _SOURCES = {
     "gc": "gc counters",
     "limit": "limits",
 }
-_HEAPS = {"under 10 MB": 0, "100 MB": 100_000_000, "1 GB": 1_000_000_000}
+_HEAPS = {"near 10 MB": 0, "100 MB": 100_000_000, "1 GB": 1_000_000_000}
 _FULL_SAMPLE_BAR_MICROSECONDS = 40
 
 

@@ -83,8 +83,8 @@ def simulated_share_of_core(hours: float) -> float:
 
 
 class _RestedSoon(LeapingClock):
-    """Each look is 4 ms later: long enough for every source but the limits, for which it is not."""
+    """Each look is 50 ms later: long enough for every source except the limits."""
 
     def now(self) -> float:
-        self._now += 0.004
+        self._now += 0.05
         return self._now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from harness import MICRO, PERCENT, Effort, Line, Task, column
+from harness import MICRO, PERCENT, Effort, Line, Task, column, fresh
 
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
@@ -22,22 +22,26 @@ _EVICTING_BYTES = 2**26
 
 def measure(effort: Effort) -> list[Line]:
     """Return CPU per wake-up at half a second, and what a busy process pays at the defaults."""
+    kinds = {
+        "a thread that wakes up and does nothing": False,
+        "with one sample": True,
+    }
+    tasks = [
+        (what, Task(wake_ups, takes_samples))
+        for _ in range(effort.rounds)
+        for what, takes_samples in kinds.items()
+    ]
+    found: dict[str, list[float]] = {what: [] for what in kinds}
+    for what, task in tasks:
+        found[what].append(task.result())
     lines = []
-    for what, takes_samples in (
-        ("a thread that wakes up and does nothing", False),
-        ("with one sample, every source due", True),
-    ):
-        tasks = [Task(wake_ups, takes_samples) for _ in range(effort.rounds)]
-        results = [task.result() for task in tasks]
+    for what, seconds in found.items():
+        shares = [PERCENT * each / _INTERVAL_SECONDS for each in seconds]
         lines += [
-            Line(f"{what}: CPU per wake-up", column(results, "seconds", MICRO), "µs"),
-            Line(
-                f"{what}: at {_INTERVAL_SECONDS} s",
-                [PERCENT * each / _INTERVAL_SECONDS for each in column(results, "seconds")],
-                "% of a core",
-            ),
+            Line(f"{what}: CPU per wake-up", [MICRO * each for each in seconds], "µs"),
+            Line(f"{what}: at {_INTERVAL_SECONDS} s", shares, "% of a core"),
         ]
-    busy = [Task(busy_at_defaults).result() for _ in range(effort.rounds)]
+    busy = [fresh(busy_at_defaults) for _ in range(effort.rounds)]
     return [
         *lines,
         Line("a busy process at the defaults", column(busy, "share", PERCENT), "% of a core", 0.03),
@@ -59,7 +63,7 @@ class _Counted(Sampler):
             super().take()
 
 
-def wake_ups(takes_samples: bool) -> dict[str, float]:  # noqa: FBT001 - passed by position as JSON
+def wake_ups(takes_samples: bool) -> float:  # noqa: FBT001 - passed by position as JSON
     """Return CPU seconds per wake-up while the main thread turns the caches over."""
     config = MemoryConfig(
         min_interval_seconds=_INTERVAL_SECONDS,
@@ -77,7 +81,7 @@ def wake_ups(takes_samples: bool) -> dict[str, float]:  # noqa: FBT001 - passed 
         evicting.count(1)
         time.sleep(_INTERVAL_SECONDS / 4)
     seconds = thread.cpu_seconds - cpu_before
-    return {"seconds": seconds / (sampler.wake_ups - wake_ups_before)}
+    return seconds / (sampler.wake_ups - wake_ups_before)
 
 
 def busy_at_defaults() -> dict[str, float]:
