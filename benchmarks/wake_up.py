@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.memory.config import MemoryConfig
 TITLE = "The thread, with cold caches"
 
 _INTERVAL_SECONDS = 0.5
-_SECONDS = 20.0
+_SECONDS = 15.0
 _SETTLING_SECONDS = 5.0
 _EVICTING_BYTES = 2**26
 
