@@ -57,6 +57,8 @@ def service_environment(
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{_LOOPBACK}:{receiver_port}",
         "OTEL_METRIC_EXPORT_INTERVAL": f"{export_interval_seconds * 1000:.0f}",
         "OTEL_METRIC_EXPORT_TIMEOUT": "2000",
+        # In seconds, with retries: a service that outlives its receiver does not linger.
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         "OTEL_PYTHON_DISTRO": "distro",
         "OTEL_PYTHON_CONFIGURATOR": "configurator",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),

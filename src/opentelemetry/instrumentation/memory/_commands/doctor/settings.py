@@ -31,6 +31,12 @@ def settings_in_force(
     problems = []
     try:
         options = _declarative_options(environ)
+    except ImportError:
+        problems.append(
+            f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: "
+            "reading it needs pip install 'opentelemetry-sdk[file-configuration]'"
+        )
+        options = {}
     except Exception as error:  # noqa: BLE001 - whatever a file may hold, doctor goes on
         problems.append(f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: {error}")
         options = {}
