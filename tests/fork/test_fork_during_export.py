@@ -1,0 +1,69 @@
+"""A fork while the parent is exporting: the child must not stay silent."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    PeriodicExportingMetricReader,
+)
+
+from opentelemetry.instrumentation.memory import MemoryInstrumentor
+
+DEADLINE_SECONDS = 20
+
+
+class SlowExporter(MetricExporter):
+    """Keeps the parent's export going until told, and tells of every export in a child."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parent = os.getpid()
+        self.is_exporting = threading.Event()
+        self.may_end = threading.Event()
+        self.read_end, self.write_end = os.pipe()
+
+    def export(self, *_: Any, **__: Any) -> MetricExportResult:
+        if os.getpid() == self.parent:
+            self.is_exporting.set()
+            self.may_end.wait(DEADLINE_SECONDS)
+        else:
+            os.write(self.write_end, b"exported")
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, *_: Any, **__: Any) -> bool:
+        return True
+
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        self.may_end.set()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_child_forked_during_an_export_of_its_parent_exports_its_own() -> None:
+    exporter = SlowExporter()
+    provider = MeterProvider([PeriodicExportingMetricReader(exporter, export_interval_millis=50)])
+    MemoryInstrumentor().instrument(meter_provider=provider)
+    assert exporter.is_exporting.wait(DEADLINE_SECONDS)
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        readable, _, _ = select.select([exporter.read_end], [], [], DEADLINE_SECONDS)
+        assert readable, "the child exported nothing"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        MemoryInstrumentor().uninstrument()
+        exporter.may_end.set()
+        provider.shutdown()
+        os.close(exporter.read_end)
+        os.close(exporter.write_end)
