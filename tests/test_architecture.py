@@ -34,8 +34,10 @@ BELOW = {
     | {"config", "_probes", "_sampling", "_detection", "_attribution", "responders"},
     "_metrics": VALUES,
     "_events": VALUES,
+    "_export_lock": set(),
     "testing": VALUES,
-    "_instrumentor": VALUES | {"config", "package", "_runtime", "_metrics", "_events"},
+    "_instrumentor": VALUES
+    | {"config", "package", "_runtime", "_metrics", "_events", "_export_lock"},
     "__init__": VALUES | {"config", "_instrumentor"},
     "cli": VALUES | {"_commands"},
     "__main__": {"cli"},
@@ -45,7 +47,14 @@ BELOW = {
 
 # One door for each effect: the modules (or whole rooms) that may use it.
 DOORS = {
-    "opentelemetry": {"_instrumentor", "_metrics", "_events", "_attribution/routes", "_commands"},
+    "opentelemetry": {
+        "_instrumentor",
+        "_metrics",
+        "_events",
+        "_export_lock",
+        "_attribution/routes",
+        "_commands",
+    },
     "psutil": {"_probes/portable", "_commands"},
     "ctypes": {"_probes/malloc", "_probes/cpython", "_commands"},
     "time": {"_sampling/clock", "_commands"},
@@ -64,7 +73,7 @@ DOORS = {
 ATTRIBUTE_DOORS = {
     "environ": {"config", "_commands"},
     "getenv": set(),
-    "register_at_fork": {"_runtime"},
+    "register_at_fork": {"_runtime", "_export_lock"},
     "fork": set(),
     "kill": {"responders", "_commands"},
     "system": set(),

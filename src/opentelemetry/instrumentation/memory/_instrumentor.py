@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 from opentelemetry.metrics import get_meter_provider
 
-from opentelemetry.instrumentation.memory import _export_lock
+from opentelemetry.instrumentation.memory._export_lock import unwatch, watch
 from opentelemetry.instrumentation.memory._metrics import (
     Reporter,
     is_placeholder,
@@ -102,7 +102,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             return
         self._runtime, self._reporter = Runtime(config), reporter
         reporter.attach(self._runtime, has_process_metrics=config.process_metrics)
-        _export_lock.watch(provider)
+        watch(provider)
         if role == "fork_server":
             self._runtime.start_in_children_only()
         elif is_placeholder(provider):
@@ -116,7 +116,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         runtime, self._runtime = self._runtime, None
         reporter, self._reporter = self._reporter, None
         try:
-            _export_lock.unwatch()
+            unwatch()
             if reporter is not None:
                 reporter.detach()
             if runtime is not None:
