@@ -30,7 +30,8 @@ def test_hundred_children_each_report_their_own_memory_at_once(sampling: str) ->
     assert silent == []
     for child in children:
         (usage,) = child["usage"]  # type: ignore[misc]
-        assert usage == pytest.approx(child["resident"], rel=0.03)
+        before, after = child["resident"]  # type: ignore[misc]
+        assert 0.97 * before < usage < 1.03 * after
         assert usage > child["held"]  # type: ignore[operator]
         assert sum(child["segments"]) == usage  # type: ignore[arg-type]
         assert child["threads"] == (1 if sampling == "thread" else 0)

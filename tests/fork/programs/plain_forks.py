@@ -52,6 +52,7 @@ def resident_bytes() -> int:
 
 def report(number: int, pipe: int) -> None:
     held = bytearray(b"x") * ((5 + number % 20) * MIB)
+    before = resident_bytes()
     metrics = collected()
     os.write(
         pipe,
@@ -59,7 +60,7 @@ def report(number: int, pipe: int) -> None:
             {
                 "pid": os.getpid(),
                 "held": len(held),
-                "resident": resident_bytes(),
+                "resident": [before, resident_bytes()],
                 "usage": metrics.get("process.memory.usage"),
                 "segments": metrics.get("process.memory.resident"),
                 "threads": [t.name for t in threading.enumerate()].count(THREAD_NAME),
