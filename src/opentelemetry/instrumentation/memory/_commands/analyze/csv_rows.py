@@ -100,7 +100,8 @@ def _sample(
     row: list[str], places: tuple[int | None, ...], width: int, last: float
 ) -> tuple[float, MemorySample | None]:
     if len(row) != width:
-        raise _MalformedRowError(f"{len(row)} cells", f"{width}, as in the header")
+        found = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
+        raise _MalformedRowError(found, f"{width}, as in the header")
     time = _time(row[places[0] or 0], last)
     rss, *others = [
         None if place is None else _size(row[place], column)

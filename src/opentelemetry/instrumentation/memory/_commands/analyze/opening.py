@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import sys
 import zlib
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 from opentelemetry.instrumentation.memory._commands.analyze.problems import InputError, Problem
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
     from types import TracebackType
 
@@ -46,13 +46,11 @@ class Input:
         try:
             self._size = _size(self._file)
             first = _peek(self._file)
-            is_named_gzip = name.endswith(".gz")
-            if is_named_gzip and first and not first.startswith(_GZIP):
-                raise InputError(Problem("no gzip data", "gzip data, as the name ends in .gz"))
+            if name.endswith(".gz"):
+                _check_gzip(first)
             self.stream = self._file
             if first.startswith(_GZIP):
-                unzipped = gzip.GzipFile(fileobj=self._file)
-                self.stream = cast("IO[bytes]", io.BufferedReader(unzipped, PEEK_BYTES))
+                self.stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self._file))
             self.first_bytes = _peek(self.stream)
             _check_text(self.first_bytes)
         except BaseException:
@@ -137,6 +135,11 @@ def _unreadable(error: Exception, line: int | None = None) -> InputError:
         found = "gzip data that ends too early" if isinstance(error, EOFError) else "damaged gzip"
         return InputError(Problem(found, "a whole gzip file", line))
     return InputError(Problem(str(getattr(error, "strerror", error)), "a readable file", line))
+
+
+def _check_gzip(first: bytes) -> None:
+    if first and not first.startswith(_GZIP):
+        raise InputError(Problem("no gzip data", "gzip data, as the name ends in .gz"))
 
 
 def _check_text(first: bytes) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LONGEST_LINE_BYTES: Final = 64 * 2**20
 _NANOSECONDS: Final = 1e9
+_LONGEST_TIME: Final = len(str(2**64))
 _SIGNALS: Final = ("resourceMetrics", "resourceLogs", "resourceSpans", "resourceProfiles")
 
 
@@ -113,8 +114,8 @@ class _Reader:
                 if key not in SEGMENTS:
                     raise _MalformedLineError(key, f"one of {', '.join(SEGMENTS)}", point_path)
             labels = tuple(sorted({**dict(resource), **attributes}.items()))
-            if self._scopes.setdefault((labels, name), scope) != scope or "flags" in point:
-                continue  # flags: a point without a value
+            if self._scopes.setdefault((labels, name), scope) != scope or point.get("flags"):
+                continue  # flagged: a point without a value
             yield labels, _time(point, point_path), str(key), _value(point, point_path)
 
 
@@ -139,9 +140,9 @@ def read_otlp(lines: Iterator[str], problems: Problems) -> Iterator[tuple[Labels
 def _request(line: str) -> Any:
     expected = "one OTLP JSON request a line"
     try:
-        request = json.loads(line)
+        request = json.loads(line.rstrip())
     except json.JSONDecodeError as error:
-        found = line[error.pos : error.pos + 20].strip() or "the end of the line"
+        found = error.doc[error.pos : error.pos + 20] or "the end of the line"
         raise _MalformedLineError(found, f"{expected} ({error.msg})", str(error.colno)) from error
     except (ValueError, RecursionError) as error:
         raise _MalformedLineError(line[:40], expected, "1") from error
@@ -170,15 +171,16 @@ def _attributes(of: Mapping[str, Any], path: str) -> Labels:
     for item_path, item in _items(of, "attributes", path):
         value = _mapping(item.get("value", {}), f"{item_path}.value")
         scalar = next(iter(value.values()), "")
-        text = scalar if isinstance(scalar, str) else json.dumps(scalar, sort_keys=True)
-        labels[str(item.get("key"))] = text
+        if isinstance(scalar, (str, int, float)):  # no list or map tells processes apart
+            labels[str(item.get("key"))] = str(scalar)
     return tuple(sorted(labels.items()))
 
 
 def _time(point: Mapping[str, Any], path: str) -> int:
     found = point.get("timeUnixNano")
-    time = int(found) if isinstance(found, (int, str)) and f"{found}".isdecimal() else 0
-    if not 0 < time < 2**64:
+    digits = str(found) if isinstance(found, (int, str)) else ""
+    time = int(digits) if digits.isdecimal() and len(digits) <= _LONGEST_TIME else 0
+    if time == 0:
         raise _MalformedLineError(found, "nanoseconds since 1970", f"{path}.timeUnixNano")
     return time
 

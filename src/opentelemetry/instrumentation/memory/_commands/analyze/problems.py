@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 from typing import Final
 
-_LONGEST_TEXT: Final = 60
+_LONGEST_TEXT: Final = 240
+_QUOTES: Final = reprlib.Repr()
+_QUOTES.maxstring = _QUOTES.maxother = 80
 # What one input can fill the screen with; the rest is counted.
 _SHOWN: Final = 5
 
@@ -55,6 +58,7 @@ class Problems:
     late: int = 0
     foreign: int = 0
     _first: list[Problem] = field(default_factory=list)
+    _end: Problem | None = None
 
     def add(self, problem: Problem) -> None:
         """Keep one more."""
@@ -62,28 +66,36 @@ class Problems:
         if len(self._first) < _SHOWN:
             self._first.append(problem)
 
+    def end(self, problem: Problem) -> None:
+        """Keep the one that ended the reading."""
+        self.count += 1
+        self._end = problem
+
     def lines(self, name: str) -> list[str]:
         """Return what to tell the user: problems first, then what was left out for good reason."""
         lines = [problem.text(name) for problem in self._first]
         name = printable(name)
-        if self.count > len(self._first):
-            lines.append(f"{name}: and {self.count - len(self._first)} more of this kind")
+        more = self.count - len(self._first) - (self._end is not None)
+        if more:
+            lines.append(f"{name}: and {more} more of this kind")
+        if self._end is not None:
+            lines.append(self._end.text(name))
         for count, what in (
-            (self.missing, "moments have no resident set size and were left out"),
-            (self.late, "values came after newer ones of the same series and were left out"),
-            (self.foreign, "other series are not memory of a process and were left out"),
+            (self.missing, "moments without a resident set size"),
+            (self.late, "values that came after newer ones of the same series"),
+            (self.foreign, "series that are not memory of a process"),
         ):
             if count:
-                lines.append(f"{name}: note: {count} {what}")
+                lines.append(f"{name}: note: left out {what}: {count}")
         return lines
 
 
 def quoted(value: object) -> str:
     """Return anything found in an input, short and safe to print."""
-    return printable(repr(value))
+    return printable(_QUOTES.repr(value))
 
 
-def printable(text: str, longest: int = _LONGEST_TEXT * 4) -> str:
+def printable(text: str, longest: int = _LONGEST_TEXT) -> str:
     """Return text without anything that a terminal would obey, and not too much of it."""
     shown = text[:longest] + ("…" if len(text) > longest else "")
     if shown.isprintable():

@@ -18,7 +18,7 @@ LARGEST_BYTES: Final = 2**62
 SIZE_EXPECTED: Final = "a number of bytes, 0 or more, or nothing"
 
 
-def sample_from_row(
+def sample_from_row(  # noqa: PLR0913, PLR0917 - one for each column, once for each row
     time: float,
     rss: int,
     heap_used: int | None,
@@ -34,10 +34,10 @@ def sample_from_row(
     room = rss
     python_heap = native_heap = retained = None
     if heap_used is not None:
-        python_heap = heap_used if heap_used < room else room
+        python_heap = min(room, heap_used)
         room -= python_heap
     if native_used is not None:
-        native_heap = native_used if native_used < room else room
+        native_heap = min(room, native_used)
         room -= native_heap
     if heap_used is not None and heap_committed is not None:
         retained = min(max(heap_committed - heap_used, 0), room)
