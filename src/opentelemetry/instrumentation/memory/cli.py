@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from opentelemetry.instrumentation.memory._commands import demo, doctor
+from opentelemetry.instrumentation.memory._commands import analyze, demo, doctor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = (demo, doctor)
+_COMMANDS = (analyze, demo, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
