@@ -147,10 +147,10 @@ class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
 
 def _ask(query: RangeQuery, start: float, end: float) -> str:
     options = {"query": query.query, "start": start, "end": end, "step": query.step}
-    address, headers = _address(query.url)
-    target = f"{address}/api/v1/query_range?{urllib.parse.urlencode(options)}"
     opener = urllib.request.build_opener(_SameHostRedirects)
     try:
+        address, headers = _address(query.url)
+        target = f"{address}/api/v1/query_range?{urllib.parse.urlencode(options)}"
         request = urllib.request.Request(target, headers=headers)  # noqa: S310 - http, by is_address
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
             return _text(response)
