@@ -78,6 +78,7 @@ def test_incomplete_or_contradictory_statistics_are_an_error(line: bytes, instea
 lines = st.lists(
     st.sampled_from(
         [
+            b"# arenas allocated current         =                    2\n",
             b"# bytes in allocated blocks        =            1,354,960\n",
             b"# bytes in allocated blocks = ,\n",
             b"2 arenas * 1048576 bytes/arena     =            2,097,152\n",
@@ -197,6 +198,19 @@ def test_collector_counts_each_generation() -> None:
     after = GarbageCollectorProbe().read()
     assert len(after) == len(gc.get_stats())
     assert after[-1].collections == before[-1].collections + 1
+
+
+def test_collector_that_did_nothing_tells_the_same_and_one_that_did_tells_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probe = GarbageCollectorProbe()
+    told = []
+    for collections in (1, 1, 2):
+        generation = {"collections": collections, "collected": 5, "uncollectable": 0}
+        monkeypatch.setattr(cpython.gc, "get_stats", lambda one=generation: [one])
+        told.append(probe.read())
+    assert [generations[0].collections for generations in told] == [1, 1, 2]
+    assert told[0] is told[1]
 
 
 @pytest.mark.parametrize("statistics", [object, lambda: [{"collections": 1}]])

@@ -14,8 +14,11 @@ from opentelemetry.instrumentation.memory.model import GcGeneration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_USED: Final = re.compile(rb"^# bytes in allocated blocks\s*=\s*([\d,]+)\s*$", re.MULTILINE)
-_ARENAS: Final = re.compile(rb"^(\d+) arenas \* (\d+) bytes/arena\s*=\s*([\d,]+)\s*$", re.MULTILINE)
+# The figures stand near the end, in this order. To find a plain string first is what makes it fast:
+# the rows of size classes before it are never tried.
+_TOTALS: Final = b"# arenas allocated current"
+_ARENAS: Final = re.compile(rb"(\d+) arenas \* (\d+) bytes/arena")
+_USED: Final = re.compile(rb"bytes in allocated blocks\s*=\s*([\d,]+)")
 
 
 def parse_allocator_stats(text: bytes) -> Allocator:
@@ -25,19 +28,21 @@ def parse_allocator_stats(text: bytes) -> Allocator:
         SourceUnavailable: The text is empty (`PYTHONMALLOC=malloc`) or another allocator's.
         ValueError: It looks like pymalloc's, and the figures are missing or contradict each other.
     """
-    if not text.strip():
-        raise SourceUnavailable(
-            "the object allocator is off (PYTHONMALLOC=malloc); small objects are in native_heap"
-        )
-    used = _USED.search(text)
-    arenas = _ARENAS.search(text)
-    if used is None and arenas is None:
+    totals = text.find(_TOTALS)
+    if totals < 0:
+        if not text.strip():
+            raise SourceUnavailable(
+                "the object allocator is off (PYTHONMALLOC=malloc); "
+                "small objects are in native_heap"
+            )
         # mimalloc's text has figures, of the calling thread alone: they would be a lie.
         raise SourceUnavailable(
             "the object allocator is not pymalloc (mimalloc, or a free-threaded build); "
             "its bytes are in other_anonymous"
         )
-    if used is None or arenas is None:
+    arenas = _ARENAS.search(text, totals)
+    used = None if arenas is None else _USED.search(text, arenas.end())
+    if arenas is None or used is None:
         raise ValueError("allocator statistics are incomplete")
     used_bytes, committed_bytes = _number(used[1]), int(arenas[1]) * int(arenas[2])
     if used_bytes > committed_bytes:
@@ -114,22 +119,30 @@ def _stats_writer() -> Callable[[], bytes]:
 
 
 class GarbageCollectorProbe:
-    """What the cyclic garbage collector has done, by generation; 0.5 µs."""
+    """What the cyclic garbage collector has done, by generation; 0.8 µs while it does nothing."""
 
     name = "gc"
+
+    def __init__(self) -> None:
+        self._stats: list[dict[str, int]] | None = None
+        self._generations: tuple[GcGeneration, ...] = ()
 
     def read(self) -> tuple[GcGeneration, ...]:
         """Return one entry a generation, youngest first."""
         get_stats = getattr(gc, "get_stats", None)
         if get_stats is None:
             raise SourceUnavailable("this Python's gc keeps no statistics")
-        try:
-            return tuple(
-                GcGeneration(each["collections"], each["collected"], each["uncollectable"])
-                for each in get_stats()
-            )
-        except (KeyError, TypeError) as error:  # PyPy's has another shape
-            raise SourceUnavailable("this Python's gc keeps other statistics") from error
+        stats = get_stats()
+        if stats != self._stats:
+            try:
+                self._generations = tuple(
+                    GcGeneration(each["collections"], each["collected"], each["uncollectable"])
+                    for each in stats
+                )
+            except (KeyError, TypeError) as error:  # PyPy's has another shape
+                raise SourceUnavailable("this Python's gc keeps other statistics") from error
+            self._stats = stats
+        return self._generations
 
     def close(self) -> None:
         """Hold nothing."""
