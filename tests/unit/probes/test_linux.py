@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import mmap
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,6 +139,48 @@ def test_number_taken_over_by_another_file_is_neither_read_nor_closed(
     os.close(number)
 
 
+@pytest.mark.parametrize("content", ["", "x\n", "1 2 3\n", "9 0 0 0 0 0 0\n"])
+def test_number_taken_over_by_what_is_no_statm_is_opened_again(
+    probe: StatmProbe, tmp_path: Path, content: str
+) -> None:
+    other = tmp_path / "other"
+    other.write_text(content)
+    probe.read()
+    number = probe._descriptor
+    descriptor = os.open(other, os.O_RDONLY)
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+    assert probe.read().resident_bytes > 2 * PAGE_BYTES
+    assert probe._descriptor != number
+    os.close(number)
+
+
+def test_number_taken_over_by_another_process_s_statm_is_opened_again(probe: StatmProbe) -> None:
+    own_bytes = probe.read().virtual_bytes
+    number = probe._descriptor
+    child = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    try:
+        descriptor = os.open(f"/proc/{child.pid}/statm", os.O_RDONLY)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+        assert probe.read().virtual_bytes == pytest.approx(own_bytes, rel=0.01)
+        assert probe._descriptor != number
+    finally:
+        child.communicate(b"\n")
+        os.close(number)
+
+
+def test_changed_virtual_size_keeps_a_descriptor_that_is_ours(probe: StatmProbe) -> None:
+    before = probe.read()
+    number = probe._descriptor
+    held = mmap.mmap(-1, 64 * MIB)
+    assert probe.read().virtual_bytes >= before.virtual_bytes + 64 * MIB
+    held.close()
+    assert probe._descriptor == number
+
+
 def test_close_leaves_a_number_that_is_somebody_elses(probe: StatmProbe, tmp_path: Path) -> None:
     probe.read()
     number = probe._descriptor
@@ -176,6 +221,18 @@ def test_status_without_shared_memory_is_an_absent_source(machine: Machine, name
 def test_missing_status_is_an_absent_source(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="mount /proc"):
         SharedMemoryProbe(str(tmp_path / "status")).read()
+
+
+@pytest.mark.parametrize("line", [b"12", b"12 MB\n", b" kB\n", b"-3 kB\n", b"x kB\n"])
+def test_line_without_a_number_of_kb_is_an_error(line: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the kind is what counts
+        parse_shared_memory(b"Name:\tx\nRssShmem:\t" + line)
+
+
+def test_status_of_a_process_in_many_groups_is_read_to_its_end(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    status.write_text("Groups:\t" + "1000 " * 20_000 + "\nRssShmem:\t      12 kB\n")
+    assert SharedMemoryProbe(str(status)).read() == 12 * 1024
 
 
 def test_process_named_like_a_line_of_status_does_not_mislead() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._probes.base import Limit
+from opentelemetry.instrumentation.memory._probes.files import read_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,16 +105,17 @@ def parse_limit(text: str) -> int | None:
 class LimitProbe:
     """Reads all limits anew each time, since each of them can change while the process runs.
 
-    Costs about 10 µs a file. A file that does not exist sets no limit; one that cannot be read is
-    listed in `unreadable`, for `opentelemetry-memory doctor`.
+    Costs about 5 µs a file. A file that does not exist sets no limit, and is not looked for again
+    until the process belongs to another group; one that cannot be read is listed in `unreadable`,
+    for `opentelemetry-memory doctor`.
     """
 
     name = "limit"
 
     def __init__(self, setting_bytes: int | None = None, proc: str = "/proc/self") -> None:
         self._setting_bytes = setting_bytes
-        self._proc = Path(proc)
-        self._membership = ""
+        self._proc = proc
+        self._membership = b""
         self._files: tuple[str, ...] = ()
         self._unreadable: list[str] = []
         self.unreadable: tuple[str, ...] = ()
@@ -135,27 +137,32 @@ class LimitProbe:
 
     def _cgroup_limits(self) -> Iterator[Limit]:
         self._unreadable = []
+        missing = []
         for file in self._limit_files():
             try:
-                with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path costs more than the read
-                    limit = parse_limit(stream.read().decode())
+                limit = parse_limit(read_small_file(file).decode())
             except FileNotFoundError:
                 # A root group has no limit, nor has a group that is gone or without the controller.
+                missing.append(file)
                 continue
             except (OSError, ValueError) as error:
                 self._unreadable.append(f"{file}: {error}")
                 continue
             if limit is not None:
                 yield Limit(limit, file)
+        if missing:
+            self._files = tuple(file for file in self._files if file not in missing)
         self.unreadable = tuple(self._unreadable)
 
     def _limit_files(self) -> tuple[str, ...]:
         try:
-            # Names are bytes; decoded like this they open the same file again.
-            membership = os.fsdecode((self._proc / "cgroup").read_bytes())
+            membership = read_small_file(f"{self._proc}/cgroup")
             if membership != self._membership:
-                mountinfo = os.fsdecode((self._proc / "mountinfo").read_bytes())
-                self._files = tuple(_applicable_files(mountinfo, membership))
+                mountinfo = Path(self._proc, "mountinfo").read_bytes()
+                # Names are bytes; decoded like this they open the same file again.
+                self._files = tuple(
+                    _applicable_files(os.fsdecode(mountinfo), os.fsdecode(membership))
+                )
                 self._membership = membership
         except FileNotFoundError:
             return ()

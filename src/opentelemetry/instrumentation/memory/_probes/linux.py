@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from typing import Final
 
 from opentelemetry.instrumentation.memory._probes.base import Resident
+from opentelemetry.instrumentation.memory._probes.files import read_small_file
 from opentelemetry.instrumentation.memory.exceptions import SourceUnavailable
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_STATM_FIELDS: Final = 7
-_ENOUGH_BYTES: Final = 4096
+# Seven numbers of at most 20 digits.
+_ENOUGH_BYTES: Final = 256
 
 
 def parse_statm(text: bytes, page_bytes: int = _PAGE_BYTES) -> Resident:
@@ -24,22 +24,28 @@ def parse_statm(text: bytes, page_bytes: int = _PAGE_BYTES) -> Resident:
     Raises:
         ValueError: The text is not that of statm, or knows no resident set.
     """
-    pages = [int(word) for word in text.split()]
-    if len(pages) != _STATM_FIELDS or min(pages) < 0:
-        raise ValueError(f"statm: expected {_STATM_FIELDS} numbers, got {text[:80]!r}")
-    size, resident, shared = pages[:3]
-    if resident == 0:
-        raise ValueError("statm: a resident set of zero pages")
-    mapped = min(shared, resident) * page_bytes
-    return Resident(resident * page_bytes, size * page_bytes, mapped or None)
+    try:
+        size, resident, shared, _, _, _, _ = text.split()
+        size_pages, resident_pages, shared_pages = int(size), int(resident), int(shared)
+    except ValueError:
+        raise ValueError(f"statm: expected seven numbers, got {text[:80]!r}") from None
+    if resident_pages <= 0 or size_pages < 0 or shared_pages < 0:
+        raise ValueError(f"statm: a resident set of zero pages, or a negative size: {text[:80]!r}")
+    return Resident(
+        resident_pages * page_bytes,
+        size_pages * page_bytes,
+        min(shared_pages, resident_pages) * page_bytes or None,
+    )
 
 
 class StatmProbe:
     """Resident, virtual and mapped size from a descriptor of `statm` that stays open.
 
-    Reading costs 2 µs. The descriptor keeps showing the process that opened it, so it is opened
+    Reading costs 1.7 µs. The descriptor keeps showing the process that opened it, so it is opened
     again when the pid has changed. Daemons close descriptors that are not theirs: a number that no
-    longer stands for this file is somebody else's now, and neither read nor closed.
+    longer stands for this file is somebody else's now, and never closed, nor is what it shows told.
+    To ask whose it is costs 0.6 µs, so that is done only when the answer may be no: the text is not
+    that of statm, or the virtual size is not what it was, nor would be in another process's statm.
     """
 
     name = "statm"
@@ -49,15 +55,31 @@ class StatmProbe:
         self._descriptor: int | None = None
         self._identity: tuple[int, int] | None = None
         self._pid = 0
+        self._virtual_bytes = 0
 
     def read(self) -> Resident:
         """Return the sizes of the calling process, in bytes."""
-        pid = os.getpid()
-        if self._descriptor is None or self._pid != pid or not self._is_ours(self._descriptor):
-            self.close()
-            self._descriptor = self._open()
-            self._pid = pid
-        return parse_statm(os.pread(self._descriptor, _ENOUGH_BYTES, 0))
+        descriptor = self._descriptor
+        if descriptor is None or self._pid != os.getpid():
+            return self._read_anew()
+        try:
+            # Where it is somebody else's, reading at an offset leaves theirs where it was.
+            resident = parse_statm(os.pread(descriptor, _ENOUGH_BYTES, 0))
+        except (OSError, ValueError):
+            return self._read_anew()
+        if resident.virtual_bytes != self._virtual_bytes:
+            if not self._is_ours(descriptor):
+                return self._read_anew()
+            self._virtual_bytes = resident.virtual_bytes
+        return resident
+
+    def _read_anew(self) -> Resident:
+        self.close()
+        self._descriptor = descriptor = self._open()
+        self._pid = os.getpid()
+        resident = parse_statm(os.pread(descriptor, _ENOUGH_BYTES, 0))
+        self._virtual_bytes = resident.virtual_bytes
+        return resident
 
     def close(self) -> None:
         """Close the descriptor if it is still ours."""
@@ -69,7 +91,7 @@ class StatmProbe:
 
     def _open(self) -> int:
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
             raise SourceUnavailable(f"{self._path} does not exist; mount /proc") from None
         status = os.fstat(descriptor)
@@ -84,7 +106,8 @@ class StatmProbe:
         return (status.st_dev, status.st_ino) == self._identity
 
 
-_SHARED_MEMORY: Final = re.compile(rb"^RssShmem:\s+(\d+) kB$", re.MULTILINE)
+# To find a plain string costs half of what a regular expression does.
+_SHARED_MEMORY: Final = b"\nRssShmem:"
 
 
 def parse_shared_memory(text: bytes) -> int:
@@ -92,18 +115,23 @@ def parse_shared_memory(text: bytes) -> int:
 
     Raises:
         SourceUnavailable: The kernel is older than 4.5, or an emulation of one.
-        ValueError: The number is absurdly long.
+        ValueError: The line has no number of kB.
     """
-    match = _SHARED_MEMORY.search(text)
-    if match is None:
+    start = text.find(_SHARED_MEMORY)
+    if start < 0:
         raise SourceUnavailable("status has no RssShmem line (Linux 4.5 or newer writes it)")
-    return int(match[1]) * 1024
+    start += len(_SHARED_MEMORY)
+    end = text.find(b" kB\n", start)
+    kib = int(text[start:end]) if end >= 0 else -1
+    if kib < 0:
+        raise ValueError("status: the RssShmem line has no number of kB")
+    return kib * 1024
 
 
 class SharedMemoryProbe:
     """Resident shared memory (`RssShmem`), which statm counts together with mapped files.
 
-    Costs about 8 µs, for the kernel formats the whole of `status`.
+    Costs about 5 µs, for the kernel formats the whole of `status`.
     """
 
     name = "status"
@@ -115,8 +143,7 @@ class SharedMemoryProbe:
         """Return the bytes of shared memory and tmpfs pages in the resident set."""
         try:
             # "self" is looked up at each open, so a forked child reads its own pages.
-            with open(self._path, "rb", buffering=0) as status:  # noqa: PTH123 - a Path costs more than the read
-                return parse_shared_memory(status.read())
+            return parse_shared_memory(read_small_file(self._path))
         except FileNotFoundError:
             raise SourceUnavailable(f"{self._path} does not exist; mount /proc") from None
 
