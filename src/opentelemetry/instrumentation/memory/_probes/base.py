@@ -36,7 +36,9 @@ class Probe(Protocol[Reading]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+# Two readings are made for each sample, and frozen they would cost three times as much to make.
+# Nobody changes one.
+@dataclass(slots=True)
 class Resident:
     """Whole-process sizes in bytes; `mapped_bytes` is file-backed plus shared, if known."""
 
@@ -45,7 +47,7 @@ class Resident:
     mapped_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Allocator:
     """One allocator's live bytes, and what it has obtained from the system to serve them."""
 

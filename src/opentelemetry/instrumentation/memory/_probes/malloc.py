@@ -61,7 +61,8 @@ class MallocProbe:
         if self._mallinfo2 is None:
             self._mallinfo2 = _find_mallinfo2(self._library)
         heap = self._mallinfo2()
-        committed_bytes = heap.arena + heap.hblkhd
+        mapped_bytes = heap.hblkhd
+        committed_bytes = heap.arena + mapped_bytes
         if committed_bytes == 0:
             # No Python starts without malloc: it is another one that serves it (a sanitizer's, or
             # an allocator that is linked in).
@@ -69,7 +70,7 @@ class MallocProbe:
                 "mallinfo2 knows of no memory, so something replaces malloc; "
                 "its bytes are in other_anonymous"
             )
-        return Allocator(used_bytes=heap.uordblks + heap.hblkhd, committed_bytes=committed_bytes)
+        return Allocator(heap.uordblks + mapped_bytes, committed_bytes)
 
     def close(self) -> None:
         """Hold nothing."""

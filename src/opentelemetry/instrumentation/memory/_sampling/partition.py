@@ -33,12 +33,14 @@ def partition(
     if native is not None:
         native_heap = min(native.used_bytes, room)
         room -= native_heap
-    known = [allocator for allocator in (objects, native) if allocator is not None]
-    if known:
-        free = sum(max(each.committed_bytes - each.used_bytes, 0) for each in known)
-        retained = min(free, room)
+    if objects is not None or native is not None:
+        retained = min(_free_bytes(objects) + _free_bytes(native), room)
         room -= retained
     if resident.mapped_bytes is None or shared_bytes is None:
         return Partition(python_heap, native_heap, retained, room + mapped)
     shared = min(shared_bytes, mapped)
     return Partition(python_heap, native_heap, retained, room, mapped - shared, shared)
+
+
+def _free_bytes(allocator: Allocator | None) -> int:
+    return 0 if allocator is None else max(allocator.committed_bytes - allocator.used_bytes, 0)
