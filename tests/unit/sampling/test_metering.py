@@ -11,7 +11,6 @@ from tests.fakes import FakeClock, FakeProbe
 from opentelemetry.instrumentation.memory._probes.base import SourceHidden
 from opentelemetry.instrumentation.memory._sampling import metering
 from opentelemetry.instrumentation.memory._sampling.metering import (
-    DROP_AFTER_SECONDS,
     DROP_HIDDEN_AFTER_SECONDS,
     RETRY_AFTER_SECONDS,
     MeteredSource,
@@ -115,15 +114,27 @@ def test_source_that_becomes_cheap_again_is_read_each_time_again() -> None:
     assert probe.reads == reads + 10
 
 
-def test_reading_that_is_too_old_is_dropped_and_replaced_once_affordable() -> None:
+@pytest.mark.parametrize("cost_seconds", [0.2, 0.4, 1.0])
+def test_reading_is_told_however_long_its_source_rests(cost_seconds: float) -> None:
+    # 0.4 s at 0.0075 % of a core, what mallinfo2 may cost at a million free chunks: 1.5 h of rest.
     clock = FakeClock()
-    source, _ = source_of(clock, 7, 8, cost_seconds=1.0)
-    now = clock.now()
-    source.read(now, SHARE)
-    assert source.read(now + DROP_AFTER_SECONDS, SHARE) == 7
-    assert source.read(now + DROP_AFTER_SECONDS + 1, SHARE) is None
-    assert source.age_seconds(now + DROP_AFTER_SECONDS + 1) is None
-    assert source.read(now + 10_001, SHARE) == 8
+    source, probe = source_of(clock, *range(1, 100), cost_seconds=cost_seconds)
+    share = 0.000075
+    started = clock.now()
+    while clock.now() < started + 86_400:
+        assert source.read(clock.now(), share) == probe.reads
+        assert source.age_seconds(clock.now()) <= cost_seconds / share
+        clock.wait(60)
+    assert probe.reads > 5
+
+
+def test_source_that_may_have_a_whole_core_is_not_timed() -> None:
+    clock = FakeClock()
+    source, probe = source_of(clock, 7, cost_seconds=1.0)
+    for _ in range(3):
+        source.read(clock.now(), 1.0)
+    assert probe.reads == 3
+    assert source.cost_seconds == 0
 
 
 def test_waiting_for_others_makes_a_source_no_dearer() -> None:

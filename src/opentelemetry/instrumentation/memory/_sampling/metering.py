@@ -16,7 +16,6 @@ _logger = logging.getLogger(__name__)
 
 Reading = TypeVar("Reading")
 
-DROP_AFTER_SECONDS: Final = 3600.0
 DROP_HIDDEN_AFTER_SECONDS: Final = 300.0
 RETRY_AFTER_SECONDS: Final = 60.0
 
@@ -29,8 +28,8 @@ class MeteredSource(Generic[Reading]):
     A read that took `cost` seconds of CPU is followed by a rest of `cost / share_of_core`, so that
     no source takes a larger share than that. mallinfo2 is why: 1 µs on a clean heap, 170 ms when a
     million chunks are free. CPU time is what counts, since waiting for the GIL is no fault of the
-    source. While a source rests, or is hidden, its last reading is reused; one that is too old is
-    dropped.
+    source, and nobody asks for the CPU time of one that may have a whole core. While a source rests
+    its last reading is reused, with its age; while it is hidden, for five minutes.
     """
 
     def __init__(
@@ -57,9 +56,9 @@ class MeteredSource(Generic[Reading]):
         if self._is_absent or (self.last is not None and not is_outdated):
             return self.last
         if self._is_resting(now, share_of_core):
-            self._drop_when_older(now, DROP_AFTER_SECONDS)
             return self.last
-        started = self._clock.thread_cpu()
+        is_timed = share_of_core < 1
+        started = self._clock.thread_cpu() if is_timed else 0.0
         try:
             self.last = self._probe.read()
         except SourceHidden as error:
@@ -75,7 +74,7 @@ class MeteredSource(Generic[Reading]):
             self._read_at = now
             self._has_failed = False
         self._tried_at = now
-        self.cost_seconds = self._clock.thread_cpu() - started
+        self.cost_seconds = self._clock.thread_cpu() - started if is_timed else 0.0
         return self.last
 
     def age_seconds(self, now: float) -> float | None:
@@ -87,10 +86,10 @@ class MeteredSource(Generic[Reading]):
     def _is_resting(self, now: float, share_of_core: float) -> bool:
         if self._tried_at is None:
             return False
-        rest = max(self.cost_seconds / share_of_core, self._minimum_rest_seconds)
-        if self._has_failed:
-            rest = max(rest, RETRY_AFTER_SECONDS)
-        return now - self._tried_at < rest
+        rested = now - self._tried_at
+        if self._has_failed and rested < RETRY_AFTER_SECONDS:
+            return True
+        return rested < self._minimum_rest_seconds or rested * share_of_core < self.cost_seconds
 
     def _drop_when_older(self, now: float, limit_seconds: float) -> None:
         age_seconds = self.age_seconds(now)
