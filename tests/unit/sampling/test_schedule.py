@@ -95,8 +95,8 @@ def test_most_urgent_circumstance_decides() -> None:
 
 
 def test_dear_sample_is_taken_as_seldom_as_the_budget_asks() -> None:
-    # 0.9 ms at 0.03 % of a core: every 3 s, however busy the process is.
-    assert settled(replace(BUSY, sample_cost_seconds=0.0009)) == pytest.approx(3.0)
+    # 0.9 ms at four fifths of 0.03 % of a core: every 3.75 s, however busy the process is.
+    assert settled(replace(BUSY, sample_cost_seconds=0.0009)) == pytest.approx(3.75)
 
 
 def test_raised_risk_buys_one_percent_of_a_core() -> None:
@@ -129,7 +129,7 @@ def test_budget_holds_unless_the_longest_interval_is_reached(
     for now in story:
         interval = each.next_interval_seconds(now)
         share = each.share_of_core(now.risk)
-        affords = now.sample_cost_seconds / interval <= share * (1 + 1e-9)
+        affords = now.sample_cost_seconds / interval <= 0.8 * share * (1 + 1e-9)
         assert affords or interval == limits[1]
 
 
@@ -166,6 +166,6 @@ def test_interval_at_most_doubles_unless_the_budget_asks_for_more(
     last = limits[0]
     for before in story:
         last = each.next_interval_seconds(before)
-    affordable = now.sample_cost_seconds / each.share_of_core(now.risk)
+    affordable = now.sample_cost_seconds / (0.8 * each.share_of_core(now.risk))
     assume(affordable <= 2 * last)
     assert each.next_interval_seconds(now) <= 2 * last

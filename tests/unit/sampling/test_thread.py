@@ -5,6 +5,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tests.fakes import FakeClock
+
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.thread import THREAD_NAME, SamplingThread
 
@@ -129,6 +131,22 @@ def test_smoothed_cost_of_a_sample_is_what_the_schedule_gets() -> None:
     thread.stop(PATIENCE_SECONDS)
     assert sampler.costs[0] == 0.0
     assert all(cost > 0 for cost in sampler.costs[1:])
+
+
+def test_average_cost_begins_with_the_first_sample() -> None:
+    class Clock(FakeClock):
+        """Each look at the CPU time is a second after the last."""
+
+        def thread_cpu(self) -> float:
+            self.work(1.0)
+            return super().thread_cpu()
+
+    sampler = CountingSampler(enough=4)
+    thread = SamplingThread(sampler, Clock())  # type: ignore[arg-type]
+    thread.start()
+    assert sampler.has_enough.wait(PATIENCE_SECONDS)
+    thread.stop(PATIENCE_SECONDS)
+    assert sampler.costs[1:4] == [1.0, 1.0, 1.0]
 
 
 def test_failing_sample_is_logged_once_and_the_thread_goes_on(

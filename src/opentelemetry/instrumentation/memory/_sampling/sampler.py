@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Four sources can be dear (pymalloc, malloc, limits, status); together they keep the budget.
 _METERED_SOURCES: Final = 4
 # Limits are changed by people, not by the millisecond.
-_LIMIT_REST_SECONDS: Final = 10.0
+_LIMIT_REST_SECONDS: Final = 60.0
 _TAKING_TIMEOUT_SECONDS: Final = 0.1
 
 

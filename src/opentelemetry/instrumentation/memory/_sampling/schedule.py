@@ -7,6 +7,8 @@ from typing import Final
 
 QUIET_TO_INVESTIGATING: Final = 0.5
 INVESTIGATION_SHARE_OF_CORE: Final = 0.01
+# What a sample costs is an average of the last few, and the next may be dearer.
+_AIMED_PART_OF_BUDGET: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Schedule:
 
     The most urgent circumstance counts. The interval shrinks at once and at most doubles from one
     sample to the next, so that a burst is followed to its end. The budget has the last word: the
-    interval never gets so short that samples would cost more than their share of a core.
+    interval never gets so short that samples would cost more than 80 % of their share of a core.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Schedule:
     def next_interval_seconds(self, now: Circumstances) -> float:
         """Return how long to wait, between the configured bounds."""
         wanted = self._longest * (self._shortest / self._longest) ** _urgency(now)
-        affordable = now.sample_cost_seconds / self.share_of_core(now.risk)
+        aimed_share = _AIMED_PART_OF_BUDGET * self.share_of_core(now.risk)
+        affordable = now.sample_cost_seconds / aimed_share
         interval = max(min(wanted, 2 * self._last), affordable)
         self._last = min(max(interval, self._shortest), self._longest)
         return self._last

@@ -7,8 +7,11 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+    from opentelemetry.instrumentation.memory.model import MemorySample
 
 _logger = logging.getLogger(__name__)
 
@@ -23,9 +26,16 @@ class SamplingThread:
     stalls the application. It costs little by doing little.
     """
 
-    def __init__(self, sampler: Sampler, clock: Clock, first_interval_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        clock: Clock,
+        first_interval_seconds: float = 0.0,
+        on_sample: Callable[[MemorySample], None] | None = None,
+    ) -> None:
         self._sampler = sampler
         self._clock = clock
+        self._on_sample = on_sample
         # A child just forked often closes every descriptor, or becomes another program. A thread
         # that opens files meanwhile may find its numbers closed, or close what took them over.
         self._first_interval_seconds = first_interval_seconds
@@ -56,21 +66,26 @@ class SamplingThread:
         # application's: then only the time between waking and waiting again is ours.
         is_greenlet = threading.get_native_id() == self._creator_native_id
         has_failed = False
-        cost_seconds = 0.0
+        cost_seconds: float | None = None
         before = 0.0
         interval_seconds = self._first_interval_seconds
         while not self._stop.acquire(timeout=interval_seconds):
             if is_greenlet:
                 before = self._clock.thread_cpu()
             try:
-                self._sampler.take()
-                interval_seconds = self._sampler.next_interval_seconds(cost_seconds)
+                sample = self._sampler.take()
+                if sample is not None and self._on_sample is not None:
+                    self._on_sample(sample)
+                interval_seconds = self._sampler.next_interval_seconds(cost_seconds or 0.0)
             except Exception:
                 # The edge of the thread: nothing escapes into the host, nothing floods its log.
                 if not has_failed:
                     _logger.exception("sampling memory failed; trying again, silently")
                 has_failed, interval_seconds = True, 10.0
             after = self._clock.thread_cpu()
-            cost_seconds += _COST_SMOOTHING * (after - before - cost_seconds)
-            self.cpu_seconds += after - before
+            spent_seconds = after - before
+            if cost_seconds is None:
+                cost_seconds = spent_seconds
+            cost_seconds += _COST_SMOOTHING * (spent_seconds - cost_seconds)
+            self.cpu_seconds += spent_seconds
             before = after
