@@ -47,8 +47,17 @@ class SimulatedClock(SystemClock):
 
 
 def full_sample() -> Callable[[], MemorySample | None]:
-    """Return a function that takes one sample for which every source is really read."""
-    sampler = Sampler(MemoryConfig(budget_percent=100), platform_probes(), LeapingClock())
+    """Return a function that takes one sample for which every source is read, limits too."""
+    return _with_status(LeapingClock())
+
+
+def sample_without_limits() -> Callable[[], MemorySample | None]:
+    """Return a function that takes one sample for which every source but the limits is read."""
+    return _with_status(_RestedSoon())
+
+
+def _with_status(clock: LeapingClock) -> Callable[[], MemorySample | None]:
+    sampler = Sampler(MemoryConfig(budget_percent=100), platform_probes(), clock)
 
     def take() -> MemorySample | None:
         # Else the kernel's status is read only after mapped files have come or gone.
@@ -72,12 +81,15 @@ def simulated_share_of_core(hours: float) -> float:
     """
     clock = SimulatedClock()
     sampler = Sampler(MemoryConfig(), platform_probes(), clock)
-    cost_seconds = 0.0
+    cost_seconds: float | None = None
     began = time.thread_time()
     while clock.seconds < hours * 3600:
         started = time.thread_time()
         sampler.take()
-        cost_seconds += _COST_SMOOTHING * (time.thread_time() - started - cost_seconds)
+        spent_seconds = time.thread_time() - started
+        if cost_seconds is None:
+            cost_seconds = spent_seconds
+        cost_seconds += _COST_SMOOTHING * (spent_seconds - cost_seconds)
         clock.seconds += sampler.next_interval_seconds(cost_seconds)
     return (time.thread_time() - began) / (hours * 3600)
 
