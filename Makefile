@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast tools matrix lint format types bench chart clean
+.PHONY: help demo test test-fast tools matrix lint format types bench bench-detection chart clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ types: $(VENV)/.installed  ## Check types strictly
 
 bench: $(VENV)/.installed  ## Measure costs and rewrite benchmarks/README.md
 	$(PY) benchmarks/run.py
+
+bench-detection: $(VENV)/.installed  ## Score the leak detector and its rivals on the catalogue
+	$(PY) benchmarks/detection/evaluate.py --robustness
 
 chart: $(VENV)/.installed  ## Redraw the README's picture from a real run
 	$(PY) scripts/draw_chart.py

@@ -1,0 +1,123 @@
+"""Run the detector and its rivals over the labelled catalogue and print how they did.
+
+    python benchmarks/detection/evaluate.py                       both halves, all judges
+    python benchmarks/detection/evaluate.py --half test --robustness
+    python benchmarks/detection/evaluate.py --only ok_teeth_few   one series, every judge
+    python benchmarks/detection/evaluate.py --plot leak_teeth_run drawn to leak_teeth_run.png
+
+`scoring.py` says in words what counts as found, as false and as late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import report
+from judges import DETECTOR, DetectorUnavailableError, new_detector, run
+from rivals import RIVALS
+from scoring import Outcome, figures
+from series import labels
+from transforms import TRANSFORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from series import Label
+
+    Results = dict[tuple[str, str | None], list[tuple[Label, Outcome]]]
+
+
+def arguments() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--half", choices=("tuning", "test", "both"), default="both")
+    parser.add_argument("--judge", action="append", choices=(DETECTOR, *RIVALS))
+    parser.add_argument("--detector-only", action="store_true")
+    parser.add_argument("--robustness", action="store_true", help="also under every transform")
+    parser.add_argument("--only", action="append", metavar="NAME", help="these series, one by one")
+    parser.add_argument("--plot", metavar="NAME", help="draw one series with the detector's risk")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--markdown", action="store_true", help="the README's table, nothing else")
+    parser.add_argument("--json", metavar="FILE", help="also write every figure to a file")
+    return parser.parse_args()
+
+
+def judges_of(options: argparse.Namespace) -> list[str]:
+    """Return the judges to ask; without a detector, its rivals."""
+    names = options.judge or ([DETECTOR] if options.detector_only else [DETECTOR, *RIVALS])
+    if DETECTOR in names:
+        try:
+            new_detector()
+        except DetectorUnavailableError as error:
+            print(f"no detector to judge: {error}", file=sys.stderr)
+            names = [name for name in names if name != DETECTOR]
+    return names
+
+
+def evaluate(jobs: Sequence[tuple[str, str | None, Label]], workers: int) -> Results:
+    """Return the outcomes by judge and transform."""
+    by_name = {label.name: label for _, _, label in jobs}
+    results: Results = {}
+    with ProcessPoolExecutor(workers) as pool:
+        for judge, transform, name, outcome in pool.map(run, jobs, chunksize=8):
+            if outcome is not None:
+                results.setdefault((judge, transform), []).append((by_name[name], outcome))
+    return results
+
+
+def chosen(options: argparse.Namespace) -> list[Label]:
+    """Return the labels to judge."""
+    if options.only:
+        unknown = set(options.only) - {label.name for label in labels()}
+        if unknown:
+            sys.exit(f"no such series: {', '.join(sorted(unknown))}")
+        return [label for label in labels() if label.name in options.only]
+    return [label for label in labels() if options.half in {label.half, "both"}]
+
+
+def main() -> None:
+    """Judge what the command line asks for."""
+    options = arguments()
+    if options.plot:
+        from plot import draw  # noqa: PLC0415  matplotlib only when a picture is asked for
+
+        print(draw(options.plot))
+        return
+    began = time.monotonic()
+    wanted, judges = chosen(options), judges_of(options)
+    if not judges:
+        sys.exit(1)
+    jobs: list[tuple[str, str | None, Label]] = [
+        (judge, None, label) for judge in judges for label in wanted
+    ]
+    if options.robustness:
+        moved = [DETECTOR] if DETECTOR in judges else judges
+        jobs += [(j, name, label) for j in moved for name in TRANSFORMS for label in wanted]
+    results = evaluate(jobs, options.jobs)
+    if options.only:
+        print(report.each_series(results, judges))
+    elif options.markdown:
+        half = [(j, [o for lb, o in results[j, None] if lb.half == "test"]) for j in judges]
+        print(report.comparison(half, markdown=True))
+    else:
+        print(report.everything(results, judges))
+        print(f"{time.monotonic() - began:.0f} s on {options.jobs} processes")
+    if options.json:
+        lines = [
+            {"judge": judge, "transform": transform, "half": half, **asdict(figures(outcomes))}
+            for (judge, transform), pairs in results.items()
+            for half in ("tuning", "test")
+            if (outcomes := [outcome for label, outcome in pairs if label.half == half])
+        ]
+        with open(options.json, "w", encoding="utf-8") as file:  # noqa: PTH123  a user's path
+            json.dump(lines, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

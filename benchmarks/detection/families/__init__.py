@@ -1,0 +1,1 @@
+"""The programs of the catalogue that are made, not recorded."""
