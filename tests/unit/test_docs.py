@@ -127,7 +127,8 @@ def test_a_process_has_at_most_the_series_that_the_readme_says() -> None:
     )
     stated = re.search(r"at most (\d+)\s+series", README.read_text())
     assert stated is not None
-    assert series <= int(stated[1]) == 23
+    # A suspected leak adds up to three growth rates and the time that is left.
+    assert series + 4 == int(stated[1])
 
 
 def test_every_variable_of_ours_in_the_documents_exists() -> None:
@@ -157,7 +158,8 @@ def _sdk_variables() -> set[str]:
 
 def in_prometheus(name: str, kind: str, unit: str) -> str:
     """Return the name that the collector's exporter gives, by the rules of OTLP's specification."""
-    suffixes = {"By": ["bytes"], "s": ["seconds"], "1": ["ratio"]}.get(unit, [])
+    units = {"By": "bytes", "By/s": "bytes_per_second", "s": "seconds", "1": "ratio"}
+    suffixes = [units[unit]] if unit in units else []
     if kind == "observable_counter":
         suffixes = [*suffixes, "total"]
     return "_".join((name.replace(".", "_"), *suffixes))

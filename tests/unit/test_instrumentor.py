@@ -232,7 +232,6 @@ def test_options_meant_for_other_instrumentors_are_tolerated(
     instrumentor.instrument(
         meter_provider=provider,
         tracer_provider=object(),
-        logger_provider=object(),
         event_logger_provider=object(),
         skip_dep_check=True,
         raise_exception_on_conflict=True,

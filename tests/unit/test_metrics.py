@@ -17,7 +17,13 @@ from opentelemetry.instrumentation.memory._metrics import (
     SCOPE_NAME,
     reporter_for,
 )
-from opentelemetry.instrumentation.memory.model import GcGeneration, MemorySample, Partition
+from opentelemetry.instrumentation.memory.model import (
+    GcGeneration,
+    Growth,
+    LeakVerdict,
+    MemorySample,
+    Partition,
+)
 from opentelemetry.instrumentation.memory.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +41,9 @@ TABLE = {
     "cpython.memory.external": ("observable_gauge", "By", None),
     "process.memory.limit": ("observable_gauge", "By", None),
     "process.memory.limit.utilization": ("observable_gauge", "1", None),
+    "process.memory.leak.risk": ("observable_gauge", "1", None),
+    "process.memory.leak.growth": ("observable_gauge", "By/s", "process.memory.segment"),
+    "process.memory.leak.time_to_exhaustion": ("observable_gauge", "s", None),
     "process.memory.monitor.cpu.time": ("observable_counter", "s", None),
     "cpython.gc.collections": ("observable_counter", "{collection}", "cpython.gc.generation"),
     "cpython.gc.collected_objects": ("observable_counter", "{object}", "cpython.gc.generation"),
@@ -64,11 +73,22 @@ def sample_of(resident_bytes: int = 210) -> MemorySample:
     )
 
 
+ACCUSED = LeakVerdict(
+    state="confirmed",
+    risk=0.93,
+    segment="python_heap",
+    growth=(Growth("python_heap", 1200.0), Growth("native_heap", 300.0)),
+    time_to_exhaustion_seconds=1800.0,
+    reason="python heap rises",
+)
+
+
 class StubSource:
     """Gives a sample for each collection, each larger than the one before."""
 
-    def __init__(self, sample: MemorySample | None) -> None:
+    def __init__(self, sample: MemorySample | None, verdict: LeakVerdict | None = ACCUSED) -> None:
         self.sample = sample
+        self.verdict = verdict
         self.collections = 0
         self.spent_seconds = 0.0
 
@@ -78,6 +98,9 @@ class StubSource:
             grown = (self.sample.resident_bytes or 0) + 4096
             self.sample = replace(sample_of(grown), limit_bytes=self.sample.limit_bytes)
         return self.sample
+
+    def latest_verdict(self) -> LeakVerdict | None:
+        return self.verdict
 
     def cpu_seconds(self) -> float:
         return 1.5
@@ -205,6 +228,12 @@ def test_each_value_is_the_sample_s(provider: MeterProvider, reader: InMemoryMet
         "cpython.memory.external": {(): 60},
         "process.memory.limit": {(): 420},
         "process.memory.limit.utilization": {(): 0.5},
+        "process.memory.leak.risk": {(): 0.93},
+        "process.memory.leak.growth": {
+            ((segment, "python_heap"),): 1200.0,
+            ((segment, "native_heap"),): 300.0,
+        },
+        "process.memory.leak.time_to_exhaustion": {(): 1800.0},
         "process.memory.monitor.cpu.time": {(): 1.5},
         "cpython.gc.collections": {((generation, n),): 3 - n for n in range(3)},
         "cpython.gc.collected_objects": {((generation, n),): 30 - 10 * n for n in range(3)},
@@ -215,8 +244,16 @@ def test_each_value_is_the_sample_s(provider: MeterProvider, reader: InMemoryMet
 def test_unknown_values_make_no_data_point(
     provider: MeterProvider, reader: InMemoryMetricReader
 ) -> None:
-    attached(provider, FixedSource(MemorySample(taken_at_seconds=0.0, pid=0)))
+    attached(provider, FixedSource(MemorySample(taken_at_seconds=0.0, pid=0), verdict=None))
     assert collect(reader) == {"process.memory.monitor.cpu.time": {(): 1.5}}
+
+
+def test_quiet_verdict_reports_its_risk_and_neither_growth_nor_time_left(
+    provider: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    attached(provider, FixedSource(sample_of(), LeakVerdict(state="quiet", risk=0.1)))
+    leak = {name: value for name, value in collect(reader).items() if ".leak." in name}
+    assert leak == {"process.memory.leak.risk": {(): 0.1}}
 
 
 def test_segment_of_an_absent_source_makes_no_data_point(

@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 from opentelemetry.metrics import get_meter_provider
 
+from opentelemetry.instrumentation.memory._events import LeakEvents
 from opentelemetry.instrumentation.memory._export_lock import unwatch, watch
 from opentelemetry.instrumentation.memory._metrics import (
     Reporter,
@@ -25,14 +26,15 @@ from opentelemetry.instrumentation.memory.package import _instruments
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
 
-    from opentelemetry.instrumentation.memory.model import MemorySample
+    from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
 
 # What every OpenTelemetry instrumentor may be handed, and this one has no use for.
-_FOREIGN_OPTIONS: Final = frozenset({"tracer_provider", "logger_provider", "event_logger_provider"})
+_FOREIGN_OPTIONS: Final = frozenset({"tracer_provider", "event_logger_provider"})
 
 # What a declarative file may say under `instrumentation/development: python: memory:`. All None, so
 # that what the file leaves out still comes from the environment.
@@ -70,6 +72,11 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         runtime = self._runtime
         return None if runtime is None else runtime.latest_sample()
 
+    def latest_verdict(self) -> LeakVerdict | None:
+        """Return what the leak detector thinks of this process, or None before its first sample."""
+        runtime = self._runtime
+        return None if runtime is None else runtime.latest_verdict()
+
     def history(self) -> tuple[MemorySample, ...]:
         """Return up to 512 samples of this process, oldest first, older ones more thinly."""
         runtime = self._runtime
@@ -79,28 +86,37 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         """Start to sample and to report.
 
         Args:
-            **kwargs: `meter_provider`, and any setting of `MemoryConfig`.
+            **kwargs: `meter_provider`, `logger_provider`, and any setting of `MemoryConfig`.
 
         Raises:
             ConfigError: An argument is unknown or not allowed. Nothing else is ever raised.
         """
         options = {name: value for name, value in kwargs.items() if name not in _FOREIGN_OPTIONS}
         provider = options.pop("meter_provider", None)
+        logger_provider = options.pop("logger_provider", None)
         config = MemoryConfig.resolve(options)
         try:
-            self._start(config, get_meter_provider() if provider is None else provider)
+            self._start(
+                config, get_meter_provider() if provider is None else provider, logger_provider
+            )
         except Exception:
             _logger.exception("memory instrumentation could not start; the application goes on")
             self._uninstrument()
 
-    def _start(self, config: MemoryConfig, provider: MeterProvider) -> None:
+    def _start(
+        self,
+        config: MemoryConfig,
+        provider: MeterProvider,
+        logger_provider: LoggerProvider | None,
+    ) -> None:
         role = process_role(sys.orig_argv)
         if role == "resource_tracker":
             return
         reporter = reporter_for(provider)
         if reporter is None:
             return
-        self._runtime, self._reporter = Runtime(config), reporter
+        self._runtime = Runtime(config, on_change=LeakEvents(logger_provider).notice)
+        self._reporter = reporter
         reporter.attach(self._runtime, has_process_metrics=config.process_metrics)
         watch(provider)
         if role == "fork_server":

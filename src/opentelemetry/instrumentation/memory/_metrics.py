@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
-    from opentelemetry.instrumentation.memory.model import MemorySample
+    from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 
 _logger = logging.getLogger(__name__)
@@ -34,6 +34,10 @@ class SampleSource(Protocol):
         """Return the sample to report, or None when there is none."""
         ...
 
+    def latest_verdict(self) -> LeakVerdict | None:
+        """Return what the leak detector thinks, or None before its first sample."""
+        ...
+
     def cpu_seconds(self) -> float:
         """Return the CPU time that this package has used in this process."""
         ...
@@ -47,44 +51,68 @@ class SampleSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one collection reports: a sample, and the verdict at that moment."""
+
+    sample: MemorySample
+    verdict: LeakVerdict | None
+
+
 Point = tuple[float, "dict[str, Any] | None"]
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One row of the metric table: its name and unit, and what it reads from a sample."""
+    """One row of the metric table: its name and unit, and what it reports of a reading."""
 
     name: str
     kind: str
     unit: str
     description: str
-    read: Callable[[MemorySample], Iterable[Point]]
+    read: Callable[[Reading], Iterable[Point]]
     is_process_metric: bool = False
 
 
-def _one(field: str) -> Callable[[MemorySample], Iterable[Point]]:
-    def read(sample: MemorySample) -> Iterable[Point]:
-        value = getattr(sample, field)
+def _one(field: str) -> Callable[[Reading], Iterable[Point]]:
+    def read(reading: Reading) -> Iterable[Point]:
+        value = getattr(reading.sample, field)
         return () if value is None else ((value, None),)
 
     return read
 
 
-def _segments(sample: MemorySample) -> Iterable[Point]:
+def _segments(reading: Reading) -> Iterable[Point]:
     return [
         (value, {"process.memory.segment": segment})
-        for segment, value in sample.partition.present()
+        for segment, value in reading.sample.partition.present()
     ]
 
 
-def _generations(field: str) -> Callable[[MemorySample], Iterable[Point]]:
-    def read(sample: MemorySample) -> Iterable[Point]:
+def _generations(field: str) -> Callable[[Reading], Iterable[Point]]:
+    def read(reading: Reading) -> Iterable[Point]:
         return [
             (getattr(generation, field), {"cpython.gc.generation": number})
-            for number, generation in enumerate(sample.gc_generations)
+            for number, generation in enumerate(reading.sample.gc_generations)
         ]
 
     return read
+
+
+def _risk(reading: Reading) -> Iterable[Point]:
+    return () if reading.verdict is None else ((reading.verdict.risk, None),)
+
+
+def _growth(reading: Reading) -> Iterable[Point]:
+    return [
+        (growth.bytes_per_second, {"process.memory.segment": growth.segment})
+        for growth in (() if reading.verdict is None else reading.verdict.growth)
+    ]
+
+
+def _time_to_exhaustion(reading: Reading) -> Iterable[Point]:
+    seconds = None if reading.verdict is None else reading.verdict.time_to_exhaustion_seconds
+    return () if seconds is None else ((seconds, None),)
 
 
 CPU_TIME: Final = Instrument(
@@ -155,6 +183,27 @@ INSTRUMENTS: Final = (
         "Resident set size as a share of the limit.",
         _one("limit_utilization"),
     ),
+    Instrument(
+        "process.memory.leak.risk",
+        "observable_gauge",
+        "1",
+        "Probability that the process leaks memory.",
+        _risk,
+    ),
+    Instrument(
+        "process.memory.leak.growth",
+        "observable_gauge",
+        "By/s",
+        "Growth rate of the segments under suspicion.",
+        _growth,
+    ),
+    Instrument(
+        "process.memory.leak.time_to_exhaustion",
+        "observable_gauge",
+        "s",
+        "Time until the limit is reached at that growth rate.",
+        _time_to_exhaustion,
+    ),
     CPU_TIME,
     Instrument(
         "cpython.gc.collections",
@@ -191,7 +240,7 @@ class Reporter:
     def __init__(self) -> None:
         self._source: SampleSource | None = None
         self._has_process_metrics = True
-        self._sample: MemorySample | None = None
+        self._reading: Reading | None = None
         self._reported: set[str] = set()
         self._has_failed = False
 
@@ -203,7 +252,7 @@ class Reporter:
     def detach(self) -> None:
         """Go quiet."""
         self._source = None
-        self._sample = None
+        self._reading = None
 
     def register(self, meter: Meter) -> None:
         """Create every instrument of the table."""
@@ -236,28 +285,27 @@ class Reporter:
         if source is None or (instrument.is_process_metric and not self._has_process_metrics):
             return ()
         started = source.thread_cpu()
-        sample = self._sample_of_this_collection(instrument.name, source)
-        if sample is None:
+        reading = self._reading_of_this_collection(instrument.name, source)
+        if reading is None:
             return ()
-        points = [Observation(value, where) for value, where in instrument.read(sample)]
+        points = [Observation(value, where) for value, where in instrument.read(reading)]
         if instrument is CPU_TIME:
             points.append(Observation(source.cpu_seconds()))
         source.add_collection_cpu_seconds(source.thread_cpu() - started)
         return points
 
-    def _sample_of_this_collection(self, name: str, source: SampleSource) -> MemorySample | None:
+    def _reading_of_this_collection(self, name: str, source: SampleSource) -> Reading | None:
         # A collection calls each callback once, one after the other, under the SDK's lock. So a
         # name that comes again, from whichever reader, opens the next collection; until then all
         # share one sample, and their values add up.
-        if name in self._reported or self._sample is None or self._is_foreign(self._sample):
+        reading = self._reading
+        if name in self._reported or reading is None or reading.sample.pid != os.getpid():
             self._reported.clear()
-            self._sample = source.sample_for_collection()
+            sample = source.sample_for_collection()
+            reading = None if sample is None else Reading(sample, source.latest_verdict())
+            self._reading = reading
         self._reported.add(name)
-        return self._sample
-
-    @staticmethod
-    def _is_foreign(sample: MemorySample) -> bool:
-        return sample.pid != os.getpid()
+        return reading
 
 
 _reporters: Final[WeakKeyDictionary[MeterProvider, Reporter]] = WeakKeyDictionary()

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from opentelemetry.instrumentation.memory._judge import Judge
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
-    from opentelemetry.instrumentation.memory.model import MemorySample
+    from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
 
@@ -62,9 +63,14 @@ class _Process:
 
     pid: int
     sampler: Sampler
+    judge: Judge
     thread: SamplingThread | None = None
     collection_cpu_seconds: float = 0.0
     guard: Any = field(default_factory=threading.RLock)
+
+    def consider(self, sample: MemorySample) -> None:
+        """Judge a sample, and sample more often the higher the risk."""
+        self.sampler.risk = self.judge.consider(sample).risk
 
     def acquire_guard(self, timeout_seconds: float = _GUARD_TIMEOUT_SECONDS) -> bool:
         """Take the guard, and tell whether it could be had in time."""
@@ -79,8 +85,14 @@ class Runtime:
     that was held at the fork is never released in the child.
     """
 
-    def __init__(self, config: MemoryConfig, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: MemoryConfig,
+        clock: Clock | None = None,
+        on_change: Callable[[LeakVerdict], None] | None = None,
+    ) -> None:
         self._config = config
+        self._on_change = on_change
         self._clock: Clock = SystemClock() if clock is None else clock
         self._processes: dict[int, _Process] = {}
         self._dormant_pid: int | None = None
@@ -150,9 +162,16 @@ class Runtime:
             if sample is not None and sample.taken_at_seconds < asked_at_seconds:
                 # One that the thread had begun before.
                 sample = process.sampler.take()
+            if sample is not None and process.thread is None:
+                process.consider(sample)
             return sample
         finally:
             process.guard.release()
+
+    def latest_verdict(self) -> LeakVerdict | None:
+        """Return what the detector thinks of this process, or None before its first sample."""
+        process = self._processes.get(os.getpid())
+        return None if process is None else process.judge.verdict
 
     def latest_sample(self) -> MemorySample | None:
         """Return the newest sample of this process; without a thread, one that is taken now."""
@@ -207,7 +226,11 @@ class Runtime:
         process = self._processes.get(pid)
         if process is None:
             probes = platform_probes(self._config.limit_bytes)
-            fresh = _Process(pid, Sampler(self._config, probes, self._clock))
+            fresh = _Process(
+                pid,
+                Sampler(self._config, probes, self._clock),
+                Judge(self._config.max_interval_seconds, self._on_change),
+            )
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)
             for other in [each for each in self._processes if each != pid]:
@@ -223,7 +246,10 @@ class Runtime:
         try:
             if process.thread is None and not self._is_exiting:
                 thread = SamplingThread(
-                    process.sampler, self._clock, self._config.min_interval_seconds
+                    process.sampler,
+                    self._clock,
+                    self._config.min_interval_seconds,
+                    process.consider,
                 )
                 thread.start()
                 process.thread = thread
