@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+import math
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from opentelemetry.instrumentation.memory._detection import risk
+from opentelemetry.instrumentation.memory._detection import risk, words
 from opentelemetry.instrumentation.memory._detection.segment import Judgement, SegmentWatch
+from opentelemetry.instrumentation.memory._detection.state import (
+    BYTE_ORDER,
+    items,
+    members,
+    number,
+    text,
+    whole,
+)
 from opentelemetry.instrumentation.memory._detection.ticks import Ticks
-from opentelemetry.instrumentation.memory._detection.words import bytes_in_words, seconds_in_words
 from opentelemetry.instrumentation.memory.model import (
     Growth,
     LeakState,
@@ -22,7 +30,12 @@ if TYPE_CHECKING:
 STATE_VERSION: Final = 1
 
 _LIVE: Final[tuple[Segment, ...]] = ("python_heap", "native_heap", "other_anonymous")
+_WATCHED: Final[tuple[Segment, ...]] = (*_LIVE, "retained")
 _RECOVERED_TICKS: Final = 64
+# A source can fail for a moment; after this many ticks without it, what it told is the past.
+_FORGOTTEN_TICKS: Final = 16
+# Enough for one of each kind; a verdict names at most the live segments.
+_MOST_GROWTHS: Final = len(_LIVE)
 
 
 class LeakDetector:
@@ -34,6 +47,9 @@ class LeakDetector:
     What nothing else explains is weighed by how long it has lasted. Time comes from the samples
     alone, and no length of time is built in: the code that judges a minute judges a year.
 
+    A segment raises suspicion under strict limits and keeps it under wider ones. A confirmed leak
+    stays confirmed while any live segment is under suspicion.
+
     Costs about 20 µs a sample and 4 to 160 KiB, whatever the uptime.
 
     Args:
@@ -44,9 +60,9 @@ class LeakDetector:
         self._ticks = Ticks(minimum_tick_seconds)
         self._watches: dict[Segment, SegmentWatch] = {}
         self._raised: set[Segment] = set()
+        self._absent_ticks: dict[Segment, int] = {}
         self._tick_count = 0
         self._recovered_at = 0
-        self._state: LeakState = "warming_up"
         self._verdict = LeakVerdict()
 
     def update(self, sample: MemorySample) -> LeakVerdict:
@@ -56,10 +72,12 @@ class LeakDetector:
             return self._verdict
         self._tick_count += 1
         time, means = tick
-        is_judged = False
-        for name, value in means.items():
-            watch = self._watch(cast("Segment", name))
-            is_judged |= watch.add(time, value, sample.resident_bytes, sample.limit_bytes)
+        is_judged = self._forget_absent(sample)
+        for name in _WATCHED:
+            if name in means:
+                is_judged |= self._watch(name).add(
+                    time, means[name], sample.resident_bytes, sample.limit_bytes
+                )
         if is_judged:
             self._verdict = self._judge(sample)
         return self._verdict
@@ -68,12 +86,14 @@ class LeakDetector:
         """Return everything as plain values, for JSON; `from_state` goes on where this stopped."""
         return {
             "version": STATE_VERSION,
+            "byte_order": BYTE_ORDER,
             "ticks": self._ticks.to_state(),
             "watches": {name: watch.to_state() for name, watch in self._watches.items()},
             "raised": sorted(self._raised),
+            "absent_ticks": dict(self._absent_ticks),
             "tick_count": self._tick_count,
             "recovered_at": self._recovered_at,
-            "state": self._state,
+            "verdict": _plain(self._verdict),
         }
 
     @classmethod
@@ -81,22 +101,26 @@ class LeakDetector:
         """Return the detector that `to_state` described.
 
         Raises:
-            ValueError: Another version wrote the state, or it is damaged.
+            ValueError: Another version or another kind of machine wrote the state, or it is
+                damaged.
         """
-        if state.get("version") != STATE_VERSION or state.get("state") not in get_args(LeakState):
+        saved = members(state)
+        if saved.get("version") != STATE_VERSION or saved.get("byte_order") != BYTE_ORDER:
             raise ValueError("not a state of this detector")
+        detector = cls()
         try:
-            detector = cls()
-            detector._ticks = Ticks.from_state(state["ticks"])
-            detector._watches = {
-                name: SegmentWatch.from_state(watch) for name, watch in state["watches"].items()
-            }
-            detector._raised = set(state["raised"])
-            detector._tick_count = int(state["tick_count"])
-            detector._recovered_at = int(state["recovered_at"])
-            detector._state = state["state"]
-        except (AttributeError, KeyError, TypeError) as error:
+            detector._ticks = Ticks.from_state(saved["ticks"])
+            watches, absent = members(saved["watches"]), members(saved["absent_ticks"])
+            raised = items(saved["raised"], len(_WATCHED))
+            detector._tick_count = whole(saved["tick_count"])
+            detector._recovered_at = whole(saved["recovered_at"])
+            detector._verdict = _restored_verdict(members(saved["verdict"]))
+        except (KeyError, TypeError) as error:
             raise ValueError(f"damaged detector state: {error!r}") from error
+        known = [name for name in _WATCHED if name in watches]
+        detector._watches = {name: SegmentWatch.from_state(watches[name]) for name in known}
+        detector._raised = {name for name in known if name in raised}
+        detector._absent_ticks = {name: whole(absent[name]) for name in known if name in absent}
         return detector
 
     def _watch(self, segment: Segment) -> SegmentWatch:
@@ -105,15 +129,28 @@ class LeakDetector:
             watch = self._watches[segment] = SegmentWatch()
         return watch
 
+    def _forget_absent(self, sample: MemorySample) -> bool:
+        """Forget the segments whose source is gone; return whether there were any."""
+        gone = []
+        for name in self._watches:
+            if _read(sample, name) is not None:
+                self._absent_ticks.pop(name, None)
+                continue
+            self._absent_ticks[name] = self._absent_ticks.get(name, 0) + 1
+            if self._absent_ticks[name] >= _FORGOTTEN_TICKS:
+                gone.append(name)
+        for name in gone:
+            del self._watches[name], self._absent_ticks[name]
+            self._raised.discard(name)
+        return bool(gone)
+
     def _judge(self, sample: MemorySample) -> LeakVerdict:
         risks: dict[Segment, float] = {}
         firm = 0.0
-        for segment in _LIVE:
-            watch = self._watches.get(segment)
-            if watch is None:
-                continue
+        for segment, watch in self._watches.items():
             to_raise = risk.risk(watch.best(is_raised=False).raise_score)
-            firm = max(firm, to_raise)
+            if segment in _LIVE:
+                firm = max(firm, to_raise)
             if to_raise >= risk.SUSPECTED_RISK:
                 self._raised.add(segment)
             risks[segment] = to_raise
@@ -121,78 +158,84 @@ class LeakDetector:
                 risks[segment] = risk.risk(watch.best(is_raised=True).hold_score)
                 if risks[segment] < risk.WITHDRAWN_RISK:
                     self._raised.discard(segment)
-        self._step_state(firm)
-        return self._describe(sample, risks)
+        suspects = [segment for segment in _LIVE if segment in self._raised]
+        suspects.sort(key=lambda segment: -self._held(segment).hold_score)
+        state = self._next_state(firm, is_suspected=bool(suspects))
+        if suspects:
+            return self._accuse(sample, state, suspects, risks[suspects[0]])
+        highest = max((value for name, value in risks.items() if name in _LIVE), default=0.0)
+        return self._acquit(state, highest)
 
-    def _step_state(self, firm_risk: float) -> None:
-        if self._state == "warming_up":
-            self._state = "quiet"
+    def _next_state(self, firm_risk: float, *, is_suspected: bool) -> LeakState:
+        state = self._verdict.state
         if firm_risk >= risk.CONFIRMED_RISK:
-            self._state = "confirmed"
-        elif self._raised and self._state != "confirmed":
-            self._state = "suspected"
-        elif not self._raised and self._state == "confirmed":
-            self._state, self._recovered_at = "recovered", self._tick_count
-        elif (self._state == "suspected" and not self._raised) or self._is_long_recovered():
-            self._state = "quiet"
-
-    def _is_long_recovered(self) -> bool:
+            return "confirmed"
+        if is_suspected:
+            return "confirmed" if state == "confirmed" else "suspected"
+        if state == "confirmed":
+            self._recovered_at = self._tick_count
+            return "recovered"
         is_long = self._tick_count - self._recovered_at >= _RECOVERED_TICKS
-        return self._state == "recovered" and is_long
+        return "recovered" if state == "recovered" and not is_long else "quiet"
 
-    def _describe(self, sample: MemorySample, risks: Mapping[Segment, float]) -> LeakVerdict:
-        suspects = sorted(self._raised, key=lambda name: -risks[name])
-        if not suspects:
-            return self._describe_innocence(max(risks.values(), default=0.0))
+    def _accuse(
+        self, sample: MemorySample, state: LeakState, suspects: list[Segment], highest_risk: float
+    ) -> LeakVerdict:
         growth = tuple(Growth(name, self._held(name).bytes_per_second) for name in suspects)
         return LeakVerdict(
-            self._state,
-            risks[suspects[0]],
+            state,
+            highest_risk,
             suspects[0],
             growth,
             _time_to_exhaustion(sample, growth),
-            _accusation(suspects[0], self._held(suspects[0])),
+            words.accusation(suspects[0], self._held(suspects[0])),
         )
 
-    def _describe_innocence(self, highest_risk: float) -> LeakVerdict:
-        retained = self._watches.get("retained")
-        if retained is not None:
-            kept = retained.best(is_raised=False)
-            if risk.risk(kept.raise_score) >= risk.SUSPECTED_RISK:
-                reason = (
-                    f"fragmentation, not a leak: memory that was freed and is kept by allocators "
-                    f"grows by {_rate(kept)}, live bytes do not"
-                )
-                return LeakVerdict(self._state, highest_risk, "retained", (), None, reason)
-        grown = {
-            name: watch.obstacle()
-            for name, watch in self._watches.items()
-            if name in _LIVE and watch.obstacle() is not None
-        }
-        reason = "no segment keeps growing"
-        if grown:
-            name = max(grown, key=lambda each: self._held(each).height_bytes)
-            reason = f"{_in_words(name)} grew, but {grown[name]}"
-        return LeakVerdict(self._state, highest_risk, reason=reason)
+    def _acquit(self, state: LeakState, highest_risk: float) -> LeakVerdict:
+        live = {name: self._watches[name] for name in _LIVE if name in self._watches}
+        withdrawal = "the alarm is withdrawn: " if state == "recovered" else ""
+        growing = [
+            (name, watch.best(is_raised=False))
+            for name, watch in live.items()
+            if watch.best(is_raised=False).raise_score > risk.IMPLAUSIBLE
+        ]
+        if "retained" in self._raised and not growing:
+            reason = withdrawal + words.fragmentation(self._held("retained"))
+            return LeakVerdict(state, highest_risk, "retained", (), None, reason)
+        if growing:
+            name, judgement = max(growing, key=lambda each: each[1].raise_score)
+            reason = withdrawal + words.too_early(name, judgement)
+            return LeakVerdict(state, highest_risk, reason=reason)
+        reason = words.innocence([(name, watch.tallest()) for name, watch in live.items()])
+        return LeakVerdict(state, highest_risk, reason=withdrawal + reason)
 
     def _held(self, segment: Segment) -> Judgement:
         return self._watches[segment].best(is_raised=True)
 
 
+def _read(sample: MemorySample, segment: Segment) -> int | None:
+    parts = sample.partition
+    if segment == "python_heap":
+        used = sample.heap_used_bytes
+        return parts.python_heap_bytes if used is None else used
+    if segment == "native_heap":
+        return parts.native_heap_bytes
+    return parts.retained_bytes if segment == "retained" else parts.other_anonymous_bytes
+
+
 def _values(sample: MemorySample) -> dict[str, float]:
     """Return the segments' fresh figures; one that an allocator has not updated says nothing."""
-    parts = sample.partition
-    is_python_fresh = not sample.python_heap_age_seconds
-    is_native_fresh = not sample.native_heap_age_seconds
-    used = sample.heap_used_bytes if sample.heap_used_bytes is not None else parts.python_heap_bytes
-    is_all_fresh = is_python_fresh and is_native_fresh
-    known = {
-        "python_heap": used if is_python_fresh else None,
-        "native_heap": parts.native_heap_bytes if is_native_fresh else None,
-        "other_anonymous": parts.other_anonymous_bytes if is_all_fresh else None,
-        "retained": parts.retained_bytes if is_all_fresh else None,
-    }
-    return {name: float(value) for name, value in known.items() if value is not None}
+    is_python_stale = bool(sample.python_heap_age_seconds)
+    is_native_stale = bool(sample.native_heap_age_seconds)
+    values: dict[str, float] = {}
+    for segment in _WATCHED:
+        is_stale = (is_python_stale and segment != "native_heap") or (
+            is_native_stale and segment != "python_heap"
+        )
+        value = None if is_stale else _read(sample, segment)
+        if value is not None and math.isfinite(value):
+            values[segment] = float(value)
+    return values
 
 
 def _time_to_exhaustion(sample: MemorySample, growth: tuple[Growth, ...]) -> float | None:
@@ -202,17 +245,32 @@ def _time_to_exhaustion(sample: MemorySample, growth: tuple[Growth, ...]) -> flo
     return max(sample.limit_bytes - sample.resident_bytes, 0) / pace
 
 
-def _accusation(segment: Segment, judgement: Judgement) -> str:
-    return (
-        f"{_in_words(segment)} has grown by {bytes_in_words(judgement.height_bytes)} in "
-        f"{seconds_in_words(judgement.seconds)} ({_rate(judgement)}), keeps its pace, "
-        f"and gave nothing back"
+def _plain(verdict: LeakVerdict) -> dict[str, Any]:
+    return {
+        "state": verdict.state,
+        "risk": verdict.risk,
+        "segment": verdict.segment,
+        "growth": [[each.segment, each.bytes_per_second] for each in verdict.growth],
+        "time_to_exhaustion_seconds": verdict.time_to_exhaustion_seconds,
+        "reason": verdict.reason,
+    }
+
+
+def _restored_verdict(saved: dict[str, Any]) -> LeakVerdict:
+    state, segment = saved["state"], saved["segment"]
+    seconds = saved["time_to_exhaustion_seconds"]
+    growth = [Growth(name, number(pace)) for name, pace in items(saved["growth"], _MOST_GROWTHS)]
+    if (
+        state not in get_args(LeakState)
+        or (segment is not None and segment not in _WATCHED)
+        or any(each.segment not in _LIVE for each in growth)
+    ):
+        raise ValueError("damaged detector state: not a verdict")
+    return LeakVerdict(
+        state,
+        min(number(saved["risk"], least=0), 1.0),
+        segment,
+        tuple(growth),
+        None if seconds is None else number(seconds, least=0),
+        text(saved["reason"]),
     )
-
-
-def _rate(judgement: Judgement) -> str:
-    return f"{bytes_in_words(judgement.bytes_per_second * 3600)}/h"
-
-
-def _in_words(segment: str) -> str:
-    return "other anonymous memory" if segment == "other_anonymous" else segment.replace("_", " ")

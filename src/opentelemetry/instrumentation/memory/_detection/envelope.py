@@ -5,11 +5,22 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from opentelemetry.instrumentation.memory._detection.state import (
+    items,
+    members,
+    number,
+    packed,
+    unpacked,
+    whole,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WINDOW_BLOCKS: Final = 96
 _STRIDE: Final = 4
+# One below the window, which the rises within it start from.
+_MOST_STEPS: Final = WINDOW_BLOCKS + 1
 _DURATION_BINS: Final = 8
 _MINIMUM_BLOCKS: Final = 12
 _MINIMUM_STEPS: Final = 4
@@ -30,6 +41,7 @@ class Rise(NamedTuple):
         pace_before: The floor's rise per second in the like time before, as a share of this one's.
         share_of_history: Its duration as a share of all that was seen.
         fallen_back: How far below its peak the series is now, as a share of the height.
+        bytes_per_second: Its pace.
     """
 
     samples: int
@@ -42,6 +54,7 @@ class Rise(NamedTuple):
     pace_before: float
     share_of_history: float
     fallen_back: float
+    bytes_per_second: float
 
 
 class KeptFloor:
@@ -103,6 +116,8 @@ class KeptFloor:
             count = (last - index) // _STRIDE + 1
             if blocks < _MINIMUM_BLOCKS or count < _MINIMUM_STEPS or height < least_height:
                 continue
+            if seconds <= 0:  # so close together that their times are the same number
+                continue
             before = min(seconds, began - self._first)
             earlier = min(earlier, index - _STRIDE)
             while earlier > 0 and steps[earlier + 1] > began - before:
@@ -120,22 +135,67 @@ class KeptFloor:
                 pace_before=rise_before / before * seconds / height if before > 0 else 0.0,
                 share_of_history=seconds / age,
                 fallen_back=(peak - top) / height,
+                # The step up to the rise's first block belongs to the height: one block more.
+                bytes_per_second=height / seconds * (1 - 1 / blocks),
             )
 
     def to_state(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        state = {name: getattr(self, name) for name in _FIELDS}
-        return {**state, "_steps": list(self._steps), "_given_back": list(self._given_back)}
+        """Return everything as plain values, in less than 6 KiB of JSON."""
+        steps = self._steps
+        values = array("d")
+        for column in (1, 2, 3):
+            values.extend(steps[column::_STRIDE])
+        return {
+            "blocks": self.blocks,
+            "partial": [self._count, self._sum, self._time_sum],
+            "times": [self._first, self._now],
+            "began_blocks_ago": [self.blocks - int(block) for block in steps[::_STRIDE]],
+            "steps": packed(values),
+            "given_back": packed(self._given_back),
+        }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> KeptFloor:
-        """Return what `to_state` described."""
-        floor = cls(state["block_samples"])
-        for name in _FIELDS:
-            setattr(floor, name, state[name])
-        floor._steps = array("d", state["_steps"])
-        floor._given_back = array("d", state["_given_back"])
+    def from_state(cls, block_samples: int, saved: Any) -> KeptFloor:
+        """Return the floor, with blocks of that length, that `to_state` described.
+
+        Raises:
+            ValueError: It described none.
+        """
+        state = members(saved)
+        floor = cls(block_samples)
+        try:
+            floor.blocks = whole(state["blocks"])
+            count, total, time_total = items(state["partial"], 3)
+            first, now = items(state["times"], 2)
+            ago = [whole(each, 1) for each in items(state["began_blocks_ago"], _MOST_STEPS)]
+            values = unpacked(state["steps"])
+            given_back = unpacked(state["given_back"])
+        except KeyError as error:
+            raise ValueError(f"damaged detector state: no {error}") from error
+        floor._count = whole(count, 0, block_samples - 1)
+        floor._sum, floor._time_sum = number(total), number(time_total)
+        floor._first, floor._now = number(first), number(now)
+        if len(values) != 3 * len(ago) or (floor.blocks > 0) != bool(ago):
+            raise ValueError("damaged detector state: steps are missing")
+        if len(given_back) != _DURATION_BINS or min(given_back) < 0:
+            raise ValueError("damaged detector state: not what was given back")
+        floor._given_back = given_back
+        for block, *step in zip(ago, *_thirds(values), strict=True):
+            floor._steps.extend((float(floor.blocks - block), *step))
+        floor._check_steps()
         return floor
+
+    def _check_steps(self) -> None:
+        steps = self._steps
+        blocks, times, levels, peaks = (list(steps[column::_STRIDE]) for column in range(_STRIDE))
+        is_rising = all(
+            each == sorted(each) and len(set(each)) == len(each) for each in (blocks, levels)
+        )
+        passed = [self._first, *times, self._now]
+        is_timed = not times or passed == sorted(passed)
+        is_below_peak = all(level <= peak for level, peak in zip(levels, peaks, strict=True))
+        if not (is_rising and is_timed and is_below_peak):
+            raise ValueError("damaged detector state: the floor does not rise")
 
     def _push(self, level: float) -> None:
         steps, block = self._steps, float(self.blocks)
@@ -158,6 +218,6 @@ class KeptFloor:
         return max(self._given_back[first_like:], default=0.0), max(self._given_back[:first_like])
 
 
-_FIELDS: Final = (
-    "block_samples", "blocks", "_count", "_sum", "_time_sum", "_first", "_now",
-)  # fmt: skip
+def _thirds(values: array[float]) -> tuple[array[float], array[float], array[float]]:
+    length = len(values) // 3
+    return values[:length], values[length : 2 * length], values[2 * length :]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._detection import risk
 from opentelemetry.instrumentation.memory._detection.envelope import KeptFloor
+from opentelemetry.instrumentation.memory._detection.state import items, members, number, text
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._detection.envelope import Rise
@@ -72,25 +73,48 @@ class SegmentWatch:
             return max(self._judgements, key=lambda each: each.hold_score)
         return max(self._judgements, key=lambda each: each.raise_score)
 
-    def obstacle(self) -> str | None:
-        """Return why the largest rise of this segment is no leak, if there is a rise."""
-        tallest = max(self._judgements, key=lambda each: each.height_bytes)
-        return tallest.obstacle
+    def tallest(self) -> Judgement:
+        """Return the judgement of the scale that sees the highest rise."""
+        return max(self._judgements, key=lambda each: each.height_bytes)
 
     def to_state(self) -> dict[str, Any]:
         """Return everything as plain values."""
         return {
             "floors": [floor.to_state() for floor in self._floors],
-            "judgements": [asdict(judgement) for judgement in self._judgements],
+            "judgements": [list(astuple(judgement)) for judgement in self._judgements],
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> SegmentWatch:
-        """Return what `to_state` described."""
+    def from_state(cls, saved: Any) -> SegmentWatch:
+        """Return what `to_state` described.
+
+        Raises:
+            ValueError: It described none.
+        """
+        state = members(saved)
+        floors = items(state.get("floors"), _SCALES)
+        judgements = items(state.get("judgements"), _SCALES)
+        if not floors or len(floors) != len(judgements):
+            raise ValueError("damaged detector state: a scale is missing")
         watch = cls()
-        watch._floors = [KeptFloor.from_state(floor) for floor in state["floors"]]
-        watch._judgements = [Judgement(**judgement) for judgement in state["judgements"]]
+        watch._floors = [
+            KeptFloor.from_state(_FINEST_BLOCK_SAMPLES * _SCALE_FACTOR**index, floor)
+            for index, floor in enumerate(floors)
+        ]
+        watch._judgements = [_restored_judgement(judgement) for judgement in judgements]
         return watch
+
+
+def _restored_judgement(saved: Any) -> Judgement:
+    raised, held, pace, seconds, height, obstacle = items(saved, 6)
+    return Judgement(
+        number(raised),
+        number(held),
+        number(pace),
+        number(seconds, least=0),
+        number(height, least=0),
+        None if obstacle is None else text(obstacle),
+    )
 
 
 def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -> Judgement:
@@ -112,7 +136,7 @@ def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -
     return Judgement(
         raise_score=raised,
         hold_score=held,
-        bytes_per_second=described.height / described.seconds,
+        bytes_per_second=described.bytes_per_second,
         seconds=described.seconds,
         height_bytes=described.height,
         obstacle=risk.obstacle(tallest, resident_bytes, limit_bytes, risk.RAISE),
