@@ -1,0 +1,219 @@
+"""Keeps a baseline in a file, and trusts no file that it finds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.memory._detection.baseline import Baseline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_logger = logging.getLogger(__name__)
+
+FORMAT: Final = "opentelemetry-instrumentation-memory baseline"
+FORMAT_VERSION: Final = 1
+MAXIMUM_BYTES: Final = 64 * 1024
+
+_SLUG_CHARACTERS: Final = 40
+_IDENTITY_CHARACTERS: Final = 200
+_HASH_CHARACTERS: Final = 16
+# What a process that was killed while it wrote has left; no write takes that long.
+_ABANDONED_SECONDS: Final = 3600.0
+_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
+
+
+def runtime_version() -> str:
+    """Return the implementation and the minor version of Python: `cpython 3.12`."""
+    return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
+
+
+class BaselineStore:
+    """The baseline of one version of one service on one version of Python, in one file.
+
+    Worker processes share the file: what one saves is merged with what is there. Nothing here ever
+    raises: a file that cannot be trusted is set aside as `*.rejected`, a directory that cannot be
+    written is left alone, and either makes one warning.
+
+    Reads and writes take milliseconds, or longer on a slow volume: call from the sampling thread.
+
+    Args:
+        directory: Where the file is; made, for the owner only, when it is missing.
+        service_name: What the service is called.
+        service_version: Its version; another one starts with a new baseline.
+        runtime: The same for Python.
+        role: Tells processes of one service apart that differ in what they do, such as the master
+            and the workers of a server.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        service_name: str,
+        service_version: str,
+        runtime: str | None = None,
+        role: str = "",
+    ) -> None:
+        identity = {
+            "service.name": service_name,
+            "service.version": service_version,
+            "runtime": runtime_version() if runtime is None else runtime,
+            "role": role,
+        }
+        self._directory = Path(directory)
+        self.path = self._directory / _file_name(identity)
+        self._identity = {name: each[:_IDENTITY_CHARACTERS] for name, each in identity.items()}
+        self._is_off = False
+        self._has_warned_of_file = False
+
+    def load(self) -> Baseline | None:
+        """Return what was saved, or None when there is nothing that can be trusted."""
+        self._make_directory()
+        try:
+            return self._read()
+        except (OSError, ValueError, RecursionError) as error:
+            self._set_aside(error)
+            return None
+
+    def save(self, baseline: Baseline) -> None:
+        """Write what is normal when both this and the file are; nothing after the first failure."""
+        if self._is_off:
+            return
+        saved = self.load()
+        merged = baseline if saved is None else baseline.merged(saved)
+        if merged == saved or self._is_off:
+            return
+        try:
+            self._write(self._encode(merged))
+        except OSError as error:
+            self._turn_off(error)
+
+    def _make_directory(self) -> None:
+        if self._is_off:
+            return
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A directory that exists may be on a read-only volume: say so now, not in an hour.
+            if not os.access(self._directory, os.W_OK | os.X_OK):
+                raise PermissionError("not writable")
+        except OSError as error:
+            self._turn_off(error)
+
+    def _read(self) -> Baseline | None:
+        # Neither a link that leads elsewhere nor a pipe that blocks: what is opened is looked at.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            descriptor = os.open(self.path, flags)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError("not a regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                raw = file.read(MAXIMUM_BYTES + 1)
+        finally:
+            os.close(descriptor)
+        if len(raw) > MAXIMUM_BYTES:
+            raise ValueError(f"larger than {MAXIMUM_BYTES} bytes")
+        return self._decode(raw)
+
+    def _decode(self, raw: bytes) -> Baseline:
+        try:
+            content = json.loads(raw)
+        except ValueError as error:
+            raise ValueError(f"not JSON: {error}") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError("not a baseline file")
+        version = content.get("version")
+        if version != FORMAT_VERSION:
+            raise ValueError(f"version {version!r:.20}, expected {FORMAT_VERSION}")
+        if content.get("identity") != self._identity:
+            raise ValueError("of another service, version or runtime")
+        state = content.get("baseline")
+        if content.get("sha256") != _checksum(state):
+            raise ValueError("damaged: the checksum differs")
+        return Baseline.from_state(state)
+
+    def _encode(self, baseline: Baseline) -> bytes:
+        state = baseline.to_state()
+        content = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "identity": self._identity,
+            "sha256": _checksum(state),
+            "baseline": state,
+        }
+        return json.dumps(content).encode()
+
+    def _write(self, content: bytes) -> None:
+        prefix = f".{self.path.stem}."
+        # For the owner only, and under a name that no other process has.
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=self._directory)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            now_seconds = Path(name).stat().st_mtime
+            Path(name).replace(self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+        with contextlib.suppress(OSError):
+            self._sync_directory()
+            for each in self._abandoned(prefix, now_seconds):
+                each.unlink()
+
+    def _sync_directory(self) -> None:
+        # The new name survives a power cut only once its directory is written.
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _abandoned(self, prefix: str, now_seconds: float) -> Iterator[Path]:
+        for each in self._directory.glob(f"{prefix}*.tmp"):
+            if now_seconds - each.stat().st_mtime > _ABANDONED_SECONDS:
+                yield each
+
+    def _set_aside(self, cause: Exception) -> None:
+        rejected = self.path.with_suffix(".rejected")
+        where = "ignored, and left where it is"
+        # A process that has run out of descriptors says nothing about the file.
+        is_of_file = not isinstance(cause, OSError) or cause.errno in _REFUSED
+        if is_of_file:
+            with contextlib.suppress(OSError):
+                self.path.replace(rejected)
+                where = f"set aside as {rejected.name}"
+        if not self._has_warned_of_file:
+            _logger.warning("baseline %s: %s; %s", self.path, cause, where)
+        self._has_warned_of_file = True
+
+    def _turn_off(self, cause: OSError) -> None:
+        if not self._is_off:
+            _logger.warning("baselines are not saved in %s: %s", self._directory, cause)
+        self._is_off = True
+
+
+def _file_name(identity: dict[str, str]) -> str:
+    # Names come from users: what is readable is for people, the hash tells services apart.
+    words = f"{identity['service.name']} {identity['role']}".lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:_SLUG_CHARACTERS].strip("-")
+    return f"{slug or 'service'}-{_checksum(identity)[:_HASH_CHARACTERS]}.json"
+
+
+def _checksum(state: Any) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
