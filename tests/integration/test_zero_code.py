@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,7 @@ GIVEN = {
     "budget_percent": ("0.5", 0.5),
     "limit_bytes": ("512MiB", 512 * 2**20),
     "process_metrics": ("false", False),
+    "baseline_directory": (f"{tempfile.gettempdir()}/otel-memory",) * 2,
 }
 
 

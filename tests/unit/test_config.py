@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -10,7 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from opentelemetry.instrumentation.memory import ConfigError, MemoryConfig, environment_variables
-from opentelemetry.instrumentation.memory.config import settings
+from opentelemetry.instrumentation.memory.config import service_identity, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 2**20
 PREFIX = "OTEL_PYTHON_MEMORY_"
@@ -22,6 +26,7 @@ DEFAULTS = {
     "budget_percent": 0.03,
     "limit_bytes": None,
     "process_metrics": True,
+    "baseline_directory": None,
 }
 
 # Setting, what is written, what it means. Each holds for the variable and, as text, the keyword.
@@ -45,6 +50,8 @@ ALLOWED_TEXTS = [
     ("background_sampling", " 0 ", False),
     ("process_metrics", "True", True),
     ("process_metrics", "false", False),
+    ("baseline_directory", " /var/lib/otel memory ", "/var/lib/otel memory"),
+    ("baseline_directory", "/", "/"),
 ]
 
 REFUSED_TEXTS = [
@@ -68,6 +75,7 @@ REFUSED_TEXTS = [
         for name in ("background_sampling", "process_metrics")
         for text in ("yes", "on", "2", "t", "none", "true false")
     ),
+    *(("baseline_directory", text) for text in ("baselines", "./b", "~/b", "/var/\0", "true")),
 ]
 
 ALLOWED_WORDS = {
@@ -77,6 +85,7 @@ ALLOWED_WORDS = {
     "budget_percent": "percent of one core between 0.001 and 100",
     "limit_bytes": f"bytes between 1048576 and {2**60}, such as 536870912 or 512MiB",
     "process_metrics": "true or false",
+    "baseline_directory": "an absolute path, such as /var/lib/otel-memory",
 }
 
 
@@ -148,6 +157,9 @@ def test_bad_keyword_raises_with_name_value_and_range(name: str, text: str) -> N
         ("background_sampling", 2),
         ("background_sampling", 1.0),
         ("process_metrics", {}),
+        ("baseline_directory", 1),
+        ("baseline_directory", b"/var"),
+        ("baseline_directory", ""),
     ],
 )
 def test_keyword_of_a_wrong_type_raises(name: str, raw: object) -> None:
@@ -155,11 +167,17 @@ def test_keyword_of_a_wrong_type_raises(name: str, raw: object) -> None:
         MemoryConfig(**{name: raw})
 
 
-@pytest.mark.parametrize("name", [name for name in DEFAULTS if name != "limit_bytes"])
+@pytest.mark.parametrize("name", [name for name in DEFAULTS if DEFAULTS[name] is not None])
 def test_none_is_no_value_where_there_is_always_one(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}=None: expected"):
         MemoryConfig(**{name: None})
     assert MemoryConfig(limit_bytes=None).limit_bytes is None
+    assert MemoryConfig(baseline_directory=None).baseline_directory is None
+
+
+def test_directory_may_be_a_path(tmp_path: Path) -> None:
+    config = MemoryConfig(baseline_directory=tmp_path)  # type: ignore[arg-type]
+    assert config.baseline_directory == str(tmp_path)
 
 
 def test_keyword_wins_over_variable_and_variable_over_default() -> None:
@@ -267,6 +285,43 @@ def test_unknown_keyword_that_resembles_none_lists_them_all() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         MemoryConfig().budget_percent = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"OTEL_SERVICE_NAME": " shop "}, ("shop", "")),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.version=1.2"}, ("shop", "1.2")),
+        (
+            {
+                "OTEL_SERVICE_NAME": "shop",
+                "OTEL_RESOURCE_ATTRIBUTES": "service.name=other, service.version = 2=b ,,nonsense",
+            },
+            ("shop", "2=b"),
+        ),
+    ],
+)
+def test_service_is_what_the_sdk_would_call_it(
+    environ: dict[str, str], expected: tuple[str, str]
+) -> None:
+    assert service_identity(environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "program"),
+    [
+        (["shop.py", "--port", "80"], "shop.py"),
+        (["-X", "dev", "-m", "shop", "80"], "shop"),
+        (["-I", "-m", "shop"], "shop"),
+        (["-c", "from multiprocessing.spawn import spawn_main; spawn_main(7)"], "python"),
+        ([], "python"),
+    ],
+)
+def test_service_without_a_name_is_called_by_its_program(
+    arguments: list[str], program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", *arguments])
+    assert service_identity({}) == (f"unknown_service:{program}", "")
 
 
 SOME_TEXT = st.one_of(

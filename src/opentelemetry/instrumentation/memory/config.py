@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -14,7 +15,7 @@ from opentelemetry.instrumentation.memory import environment_variables as variab
 from opentelemetry.instrumentation.memory.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _logger = logging.getLogger(__name__)
 
@@ -103,6 +104,22 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class Directory:
+    """Where files are kept, from the root: a daemon changes its working directory."""
+
+    allowed: str = "an absolute path, such as /var/lib/otel-memory"
+
+    def parse(self, raw: object) -> str:
+        """Return the path as text; whether it exists shows when it is used."""
+        if not isinstance(raw, (str, os.PathLike)):
+            raise ValueError(raw)  # noqa: TRY004 - one error for "not allowed"
+        path = os.fspath(raw)
+        if not isinstance(path, str) or not os.path.isabs(path.strip()) or "\0" in path:  # noqa: PTH117 - of text
+            raise ValueError(raw)
+        return path.strip()
+
+
+@dataclass(frozen=True)
 class Setting:
     """One row of the README's settings table."""
 
@@ -162,6 +179,12 @@ class MemoryConfig:
         Flag(),
         "Report process.memory.usage and process.memory.virtual; false where system-metrics does.",
     )
+    baseline_directory: str | None = _setting(
+        None,
+        variables.OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY,
+        Directory(),
+        "Where each start finds what earlier runs have shown to be normal; none keeps no files.",
+    )
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -212,6 +235,37 @@ class MemoryConfig:
 def settings() -> dict[str, Setting]:
     """Return every setting by its field name."""
     return {each.name: each.metadata["setting"] for each in fields(MemoryConfig)}
+
+
+def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return the service's name and version as the environment gives them.
+
+    Without a name it is the program's own, so that two programs do not pass for one service.
+    """
+    environ = os.environ if environ is None else environ
+    pairs = environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+    attributes = {
+        name.strip(): value.strip()
+        for name, separator, value in (pair.partition("=") for pair in pairs)
+        if separator
+    }
+    name = environ.get("OTEL_SERVICE_NAME", "").strip() or attributes.get("service.name", "")
+    version = attributes.get("service.version", "")
+    return name or f"unknown_service:{_program(sys.orig_argv[1:])}", version
+
+
+def _program(arguments: Sequence[str]) -> str:
+    rest = iter(arguments)
+    for each in rest:
+        if each == "-c":
+            break
+        if each == "-m":
+            return next(rest, "python")
+        if each in {"-X", "-W"}:
+            next(rest, None)
+        elif not each.startswith("-"):
+            return each
+    return "python"
 
 
 def _from_environment(environ: Mapping[str, str], skip: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,3 +20,6 @@ OTEL_PYTHON_MEMORY_LIMIT_BYTES = "OTEL_PYTHON_MEMORY_LIMIT_BYTES"
 
 OTEL_PYTHON_MEMORY_PROCESS_METRICS = "OTEL_PYTHON_MEMORY_PROCESS_METRICS"
 """Whether `process.memory.usage` and `.virtual` are reported; switch off beside system-metrics."""
+
+OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY = "OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY"
+"""Where each start finds what earlier runs have shown to be normal; an absolute path."""
