@@ -209,7 +209,9 @@ def test_forked_child_reads_its_own_pages_with_its_parents_probe(probe: StatmPro
 
 
 def test_recorded_shared_memory_is_read_in_bytes(machine: Machine) -> None:
-    assert SharedMemoryProbe(str(machine("hybrid") / "proc/self/status")).read() == 2 * MIB
+    probe = SharedMemoryProbe(str(machine("hybrid") / "proc/self/status"))
+    assert [probe.read() for _ in range(3)] == [2 * MIB] * 3
+    probe.close()
 
 
 @pytest.mark.parametrize("name", ["old-kernel", "gvisor"])
@@ -232,7 +234,86 @@ def test_line_without_a_number_of_kb_is_an_error(line: bytes) -> None:
 def test_status_of_a_process_in_many_groups_is_read_to_its_end(tmp_path: Path) -> None:
     status = tmp_path / "status"
     status.write_text("Groups:\t" + "1000 " * 20_000 + "\nRssShmem:\t      12 kB\n")
-    assert SharedMemoryProbe(str(status)).read() == 12 * 1024
+    probe = SharedMemoryProbe(str(status))
+    assert [probe.read() for _ in range(2)] == [12 * 1024] * 2
+    probe.close()
+
+
+@pytest.fixture
+def shared_probe() -> Iterator[SharedMemoryProbe]:
+    probe = SharedMemoryProbe()
+    yield probe
+    probe.close()
+
+
+def test_status_stays_open_between_reads_and_is_given_back(
+    shared_probe: SharedMemoryProbe,
+) -> None:
+    before = open_descriptors()
+    shared_probe.read()
+    opened = open_descriptors() - before
+    shared_probe.read()
+    assert len(opened) == 1
+    assert open_descriptors() - before == opened
+    shared_probe.close()
+    assert open_descriptors() == before
+    assert shared_probe.read() >= 0
+
+
+def test_shared_memory_is_counted_by_the_descriptor_that_stays_open(
+    shared_probe: SharedMemoryProbe,
+) -> None:
+    before = shared_probe.read()
+    number = shared_probe._descriptor
+    with mmap.mmap(-1, 8 * MIB) as held:
+        held.write(b"x" * (8 * MIB))
+        assert shared_probe.read() - before == pytest.approx(8 * MIB, rel=0.03)
+    assert shared_probe._descriptor == number
+
+
+def test_status_closed_by_a_daemon_is_opened_again(shared_probe: SharedMemoryProbe) -> None:
+    before = shared_probe.read()
+    os.close(shared_probe._descriptor)
+    assert shared_probe.read() == pytest.approx(before, abs=MIB)
+
+
+def test_status_of_another_process_under_the_same_number_is_not_told(
+    shared_probe: SharedMemoryProbe,
+) -> None:
+    with mmap.mmap(-1, 8 * MIB) as held:
+        held.write(b"x" * (8 * MIB))
+        before = shared_probe.read()
+        number = shared_probe._descriptor
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        try:
+            descriptor = os.open(f"/proc/{child.pid}/status", os.O_RDONLY)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+            assert shared_probe.read() == pytest.approx(before, abs=MIB)
+            assert shared_probe._descriptor != number
+        finally:
+            child.communicate(b"\n")
+            os.close(number)  # raises if the probe had closed it
+
+
+def test_forked_child_reads_its_own_status_with_its_parents_probe(
+    shared_probe: SharedMemoryProbe,
+) -> None:
+    parent_bytes = shared_probe.read()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        held = mmap.mmap(-1, 8 * MIB)
+        held.write(b"x" * (8 * MIB))
+        os.write(writer, str(shared_probe.read()).encode())
+        os._exit(0)
+    os.close(writer)
+    _, status = os.waitpid(pid, 0)
+    child_bytes = int(os.read(reader, 100))
+    os.close(reader)
+    assert status == 0
+    assert child_bytes > 7 * MIB
+    assert shared_probe.read() == pytest.approx(parent_bytes, abs=MIB)
 
 
 def test_process_named_like_a_line_of_status_does_not_mislead() -> None:
