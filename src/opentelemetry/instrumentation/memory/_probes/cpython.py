@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 # The figures stand near the end, in this order. To find a plain string first is what makes it fast:
 # the rows of size classes before it are never tried.
 _TOTALS: Final = b"# arenas allocated current"
-_ARENAS: Final = re.compile(rb"(\d+) arenas \* (\d+) bytes/arena")
-_USED: Final = re.compile(rb"bytes in allocated blocks\s*=\s*([\d,]+)")
+_FIGURES: Final = re.compile(
+    rb"(\d+) arenas \* (\d+) bytes/arena[^#]*# bytes in allocated blocks\s*=\s*([\d,]+)"
+)
 
 
 def parse_allocator_stats(text: bytes) -> Allocator:
@@ -40,18 +41,14 @@ def parse_allocator_stats(text: bytes) -> Allocator:
             "the object allocator is not pymalloc (mimalloc, or a free-threaded build); "
             "its bytes are in other_anonymous"
         )
-    arenas = _ARENAS.search(text, totals)
-    used = None if arenas is None else _USED.search(text, arenas.end())
-    if arenas is None or used is None:
+    figures = _FIGURES.search(text, totals)
+    if figures is None:
         raise ValueError("allocator statistics are incomplete")
-    used_bytes, committed_bytes = _number(used[1]), int(arenas[1]) * int(arenas[2])
+    arenas, arena_bytes, used = figures.groups()
+    used_bytes, committed_bytes = int(used.replace(b",", b"")), int(arenas) * int(arena_bytes)
     if used_bytes > committed_bytes:
         raise ValueError(f"allocator statistics: {used_bytes} used of {committed_bytes} bytes")
     return Allocator(used_bytes, committed_bytes)
-
-
-def _number(text: bytes) -> int:
-    return int(text.replace(b",", b""))
 
 
 class ObjectAllocatorProbe:

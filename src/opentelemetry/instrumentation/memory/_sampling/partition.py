@@ -24,8 +24,9 @@ def partition(
     `other_anonymous`, and so is whatever belongs to a source that is absent.
     """
     # The figures come from several moments and several hands, so none is trusted to fit.
-    mapped = min(resident.mapped_bytes or 0, resident.resident_bytes)
-    room = resident.resident_bytes - mapped
+    room = resident.resident_bytes
+    mapped = min(resident.mapped_bytes or 0, room)
+    room -= mapped
     python_heap = native_heap = retained = None
     if objects is not None:
         python_heap = min(objects.used_bytes, room)
