@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from opentelemetry.instrumentation.memory._detection import risk, words
+from opentelemetry.instrumentation.memory._detection.levels import (
+    LIVE,
+    WATCHED,
+    fresh_levels,
+    read_level,
+)
 from opentelemetry.instrumentation.memory._detection.segment import Judgement, SegmentWatch
 from opentelemetry.instrumentation.memory._detection.state import (
     BYTE_ORDER,
@@ -27,15 +32,15 @@ from opentelemetry.instrumentation.memory.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opentelemetry.instrumentation.memory._detection.baseline import Baseline
+
 STATE_VERSION: Final = 1
 
-_LIVE: Final[tuple[Segment, ...]] = ("python_heap", "native_heap", "other_anonymous")
-_WATCHED: Final[tuple[Segment, ...]] = (*_LIVE, "retained")
 _RECOVERED_TICKS: Final = 64
 # A source can fail for a moment; after this many ticks without it, what it told is the past.
 _FORGOTTEN_TICKS: Final = 16
 # Enough for one of each kind; a verdict names at most the live segments.
-_MOST_GROWTHS: Final = len(_LIVE)
+_MOST_GROWTHS: Final = len(LIVE)
 
 
 class LeakDetector:
@@ -54,26 +59,34 @@ class LeakDetector:
 
     Args:
         minimum_tick_seconds: Samples closer together than this are averaged.
+        baseline: What earlier runs have shown to be normal; growth within it is not seen.
     """
 
-    def __init__(self, minimum_tick_seconds: float = 0.0) -> None:
+    def __init__(self, minimum_tick_seconds: float = 0.0, baseline: Baseline | None = None) -> None:
+        self._baseline = baseline
         self._ticks = Ticks(minimum_tick_seconds)
         self._watches: dict[Segment, SegmentWatch] = {}
-        self._raised: set[Segment] = set()
+        # The segments under suspicion, each with the highest risk under the strict limits so far.
+        self._raised: dict[Segment, float] = {}
         self._absent_ticks: dict[Segment, int] = {}
         self._tick_count = 0
         self._recovered_at = 0
         self._verdict = LeakVerdict()
 
-    def update(self, sample: MemorySample) -> LeakVerdict:
-        """Take the next sample into account and return the verdict after it."""
-        tick = self._ticks.add(sample.taken_at_seconds, _values(sample))
+    def update(self, sample: MemorySample, hour: int | None = None) -> LeakVerdict:
+        """Take the next sample into account and return the verdict after it.
+
+        Args:
+            sample: The sample.
+            hour: The hour of the week in UTC, 0 to 167, for the baseline's season.
+        """
+        tick = self._ticks.add(sample.taken_at_seconds, self._values(sample, hour))
         if tick is None or sample.resident_bytes is None:
             return self._verdict
         self._tick_count += 1
         time, means = tick
         is_judged = self._forget_absent(sample)
-        for name in _WATCHED:
+        for name in WATCHED:
             if name in means:
                 is_judged |= self._watch(name).add(
                     time, means[name], sample.resident_bytes, sample.limit_bytes
@@ -89,7 +102,7 @@ class LeakDetector:
             "byte_order": BYTE_ORDER,
             "ticks": self._ticks.to_state(),
             "watches": {name: watch.to_state() for name, watch in self._watches.items()},
-            "raised": sorted(self._raised),
+            "raised": dict(self._raised),
             "absent_ticks": dict(self._absent_ticks),
             "tick_count": self._tick_count,
             "recovered_at": self._recovered_at,
@@ -97,8 +110,8 @@ class LeakDetector:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> LeakDetector:
-        """Return the detector that `to_state` described.
+    def from_state(cls, state: Mapping[str, Any], baseline: Baseline | None = None) -> LeakDetector:
+        """Return the detector that `to_state` described, with the baseline that it had.
 
         Raises:
             ValueError: Another version or another kind of machine wrote the state, or it is
@@ -107,19 +120,19 @@ class LeakDetector:
         saved = members(state)
         if saved.get("version") != STATE_VERSION or saved.get("byte_order") != BYTE_ORDER:
             raise ValueError("not a state of this detector")
-        detector = cls()
+        detector = cls(baseline=baseline)
         try:
             detector._ticks = Ticks.from_state(saved["ticks"])
             watches, absent = members(saved["watches"]), members(saved["absent_ticks"])
-            raised = items(saved["raised"], len(_WATCHED))
+            raised = members(saved["raised"])
             detector._tick_count = whole(saved["tick_count"])
             detector._recovered_at = whole(saved["recovered_at"])
             detector._verdict = _restored_verdict(members(saved["verdict"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"damaged detector state: {error!r}") from error
-        known = [name for name in _WATCHED if name in watches]
+        known = [name for name in WATCHED if name in watches]
         detector._watches = {name: SegmentWatch.from_state(watches[name]) for name in known}
-        detector._raised = {name for name in known if name in raised}
+        detector._raised = {name: number(raised[name], 0) for name in known if name in raised}
         detector._absent_ticks = {name: whole(absent[name]) for name in known if name in absent}
         return detector
 
@@ -129,11 +142,18 @@ class LeakDetector:
             watch = self._watches[segment] = SegmentWatch()
         return watch
 
+    def _values(self, sample: MemorySample, hour: int | None) -> dict[str, float]:
+        levels = fresh_levels(sample)
+        if self._baseline is None:
+            return levels
+        seen = {name: self._baseline.excess(name, each, hour) for name, each in levels.items()}
+        return {name: level for name, level in seen.items() if level is not None}
+
     def _forget_absent(self, sample: MemorySample) -> bool:
         """Forget the segments whose source is gone; return whether there were any."""
         gone = []
         for name in self._watches:
-            if _read(sample, name) is not None:
+            if read_level(sample, name) is not None:
                 self._absent_ticks.pop(name, None)
                 continue
             self._absent_ticks[name] = self._absent_ticks.get(name, 0) + 1
@@ -141,7 +161,7 @@ class LeakDetector:
                 gone.append(name)
         for name in gone:
             del self._watches[name], self._absent_ticks[name]
-            self._raised.discard(name)
+            self._raised.pop(name, None)
         return bool(gone)
 
     def _judge(self, sample: MemorySample) -> LeakVerdict:
@@ -149,21 +169,24 @@ class LeakDetector:
         firm = 0.0
         for segment, watch in self._watches.items():
             to_raise = risk.risk(watch.best(is_raised=False).raise_score)
-            if segment in _LIVE:
+            if segment in LIVE:
                 firm = max(firm, to_raise)
-            if to_raise >= risk.SUSPECTED_RISK:
-                self._raised.add(segment)
             risks[segment] = to_raise
-            if segment in self._raised:
-                risks[segment] = risk.risk(watch.best(is_raised=True).hold_score)
-                if risks[segment] < risk.WITHDRAWN_RISK:
-                    self._raised.discard(segment)
-        suspects = [segment for segment in _LIVE if segment in self._raised]
+            raised = max(to_raise, self._raised.get(segment, 0.0))
+            if raised >= risk.SUSPECTED_RISK:
+                # The wider limits keep up a risk; only the strict ones raise it.
+                to_hold = risk.risk(watch.best(is_raised=True).hold_score)
+                risks[segment] = min(to_hold, raised)
+                if to_hold < risk.WITHDRAWN_RISK:
+                    self._raised.pop(segment, None)
+                else:
+                    self._raised[segment] = raised
+        suspects = [segment for segment in LIVE if segment in self._raised]
         suspects.sort(key=lambda segment: -self._held(segment).hold_score)
         state = self._next_state(firm, is_suspected=bool(suspects))
         if suspects:
             return self._accuse(sample, state, suspects, risks[suspects[0]])
-        highest = max((value for name, value in risks.items() if name in _LIVE), default=0.0)
+        highest = max((value for name, value in risks.items() if name in LIVE), default=0.0)
         return self._acquit(state, highest)
 
     def _next_state(self, firm_risk: float, *, is_suspected: bool) -> LeakState:
@@ -192,7 +215,7 @@ class LeakDetector:
         )
 
     def _acquit(self, state: LeakState, highest_risk: float) -> LeakVerdict:
-        live = {name: self._watches[name] for name in _LIVE if name in self._watches}
+        live = {name: self._watches[name] for name in LIVE if name in self._watches}
         withdrawal = "the alarm is withdrawn: " if state == "recovered" else ""
         growing = [
             (name, watch.best(is_raised=False))
@@ -211,31 +234,6 @@ class LeakDetector:
 
     def _held(self, segment: Segment) -> Judgement:
         return self._watches[segment].best(is_raised=True)
-
-
-def _read(sample: MemorySample, segment: Segment) -> int | None:
-    parts = sample.partition
-    if segment == "python_heap":
-        used = sample.heap_used_bytes
-        return parts.python_heap_bytes if used is None else used
-    if segment == "native_heap":
-        return parts.native_heap_bytes
-    return parts.retained_bytes if segment == "retained" else parts.other_anonymous_bytes
-
-
-def _values(sample: MemorySample) -> dict[str, float]:
-    """Return the segments' fresh figures; one that an allocator has not updated says nothing."""
-    is_python_stale = bool(sample.python_heap_age_seconds)
-    is_native_stale = bool(sample.native_heap_age_seconds)
-    values: dict[str, float] = {}
-    for segment in _WATCHED:
-        is_stale = (is_python_stale and segment != "native_heap") or (
-            is_native_stale and segment != "python_heap"
-        )
-        value = None if is_stale else _read(sample, segment)
-        if value is not None and math.isfinite(value):
-            values[segment] = float(value)
-    return values
 
 
 def _time_to_exhaustion(sample: MemorySample, growth: tuple[Growth, ...]) -> float | None:
@@ -262,8 +260,8 @@ def _restored_verdict(saved: dict[str, Any]) -> LeakVerdict:
     growth = [Growth(name, number(pace)) for name, pace in items(saved["growth"], _MOST_GROWTHS)]
     if (
         state not in get_args(LeakState)
-        or (segment is not None and segment not in _WATCHED)
-        or any(each.segment not in _LIVE for each in growth)
+        or (segment is not None and segment not in WATCHED)
+        or any(each.segment not in LIVE for each in growth)
     ):
         raise ValueError("damaged detector state: not a verdict")
     return LeakVerdict(
