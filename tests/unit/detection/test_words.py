@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from opentelemetry.instrumentation.memory._detection import words
+from opentelemetry.instrumentation.memory._detection import risk, words
 from opentelemetry.instrumentation.memory._detection.segment import Judgement
 
 RISE = Judgement(2.0, 2.0, bytes_per_second=2**20 / 60, seconds=7200.0, height_bytes=120 * 2**20)
@@ -36,6 +38,11 @@ def test_suspect_is_told_with_height_time_and_pace() -> None:
     assert words.accusation("native_heap", RISE) == (
         "native heap has grown by 120.0 MiB in 2.0 h (60.0 MiB/h) and keeps its pace"
     )
+
+
+def test_suspect_that_only_the_wider_limits_hold_is_not_said_to_keep_its_pace() -> None:
+    held = replace(RISE, raise_score=risk.IMPLAUSIBLE)
+    assert words.accusation("native_heap", held).endswith("and did not give it back so far")
 
 
 def test_innocence_is_told_of_the_highest_rise() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opentelemetry.instrumentation.memory._detection import risk
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,7 +37,8 @@ def segment_in_words(segment: Segment) -> str:
 
 def accusation(segment: Segment, judgement: Judgement) -> str:
     """Return why this rise is under suspicion."""
-    end = "keeps its pace" if judgement.obstacle is None else "did not give it back so far"
+    is_strict = judgement.raise_score > risk.IMPLAUSIBLE
+    end = "keeps its pace" if is_strict else "did not give it back so far"
     return f"{_rise(segment, judgement)} and {end}"
 
 
