@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,8 +30,6 @@ QUIET = LeakVerdict("quiet")
 HOUR = 3600.0
 DAY = 24 * HOUR
 
-Shape = "Callable[[float], float]"
-
 
 def sample_at(seconds: float, native_mib: float, native_age_seconds: float = 0.0) -> MemorySample:
     """Return a sample of a process of which only the native heap changes."""
@@ -43,21 +41,6 @@ def sample_at(seconds: float, native_mib: float, native_age_seconds: float = 0.0
         partition=Partition(20 * MIB, native, 0, 10 * MIB, 30 * MIB, 0),
         native_heap_age_seconds=native_age_seconds,
     )
-
-
-def as_seen(sample: MemorySample, baseline: Baseline | None, hour: int) -> MemorySample:
-    """Return the sample with the levels that a detector sees with this baseline."""
-    if baseline is None:
-        return sample
-    seen = {
-        name: baseline.excess(name, value, hour)
-        for name, value in sample.partition.present()
-        if name in ("python_heap", "native_heap", "other_anonymous")
-    }
-    if None in seen.values():
-        return replace(sample, native_heap_age_seconds=1.0)
-    levels = {f"{name}_bytes": value for name, value in seen.items()}
-    return replace(sample, partition=replace(sample.partition, **levels))  # type: ignore[arg-type]
 
 
 @dataclass
@@ -78,12 +61,12 @@ def run(
     seed: int = 1,
 ) -> Run:
     rng = random.Random(seed)  # noqa: S311 - a seeded series
-    detector, learner, result = LeakDetector(), BaselineLearner(known), Run(known)
+    detector, learner, result = LeakDetector(0.0, known), BaselineLearner(known), Run(known)
     for index in range(int(days * DAY / interval_seconds)):
         seconds = index * interval_seconds
         hour = int(seconds / HOUR) % 168
         sample = sample_at(seconds, shape(seconds) * rng.uniform(1, 1.004))
-        verdict = detector.update(as_seen(sample, known, hour))
+        verdict = detector.update(sample, hour)
         result.changes += learner.learn(sample, hour, verdict)
         result.max_risk = max(result.max_risk, verdict.risk)
         if verdict.state == "confirmed" and result.confirmed_at_seconds is None:

@@ -143,10 +143,11 @@ class LeakDetector:
         return watch
 
     def _values(self, sample: MemorySample, hour: int | None) -> dict[str, float]:
-        levels = fresh_levels(sample)
-        if self._baseline is None:
-            return levels
-        seen = {name: self._baseline.excess(name, each, hour) for name, each in levels.items()}
+        baseline = self._baseline
+        seen = {
+            name: level if baseline is None else baseline.excess(name, level, hour)
+            for name, level in fresh_levels(sample).items()
+        }
         return {name: level for name, level in seen.items() if level is not None}
 
     def _forget_absent(self, sample: MemorySample) -> bool:

@@ -9,23 +9,30 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory.model import MemorySample, Segment
 
 LIVE: Final[tuple[Segment, ...]] = ("python_heap", "native_heap", "other_anonymous")
+WATCHED: Final[tuple[Segment, ...]] = (*LIVE, "retained")
+
+
+def read_level(sample: MemorySample, segment: Segment) -> int | None:
+    """Return the bytes of one segment, fresh or not; None when its source is absent."""
+    parts = sample.partition
+    if segment == "python_heap":
+        used = sample.heap_used_bytes
+        return parts.python_heap_bytes if used is None else used
+    if segment == "native_heap":
+        return parts.native_heap_bytes
+    return parts.retained_bytes if segment == "retained" else parts.other_anonymous_bytes
 
 
 def fresh_levels(sample: MemorySample) -> dict[Segment, float]:
     """Return the segments' fresh figures; one that an allocator has not updated says nothing."""
-    parts = sample.partition
-    is_python_fresh = not sample.python_heap_age_seconds
-    is_native_fresh = not sample.native_heap_age_seconds
-    used = sample.heap_used_bytes if sample.heap_used_bytes is not None else parts.python_heap_bytes
-    is_all_fresh = is_python_fresh and is_native_fresh
-    known: dict[Segment, int | None] = {
-        "python_heap": used if is_python_fresh else None,
-        "native_heap": parts.native_heap_bytes if is_native_fresh else None,
-        "other_anonymous": parts.other_anonymous_bytes if is_all_fresh else None,
-        "retained": parts.retained_bytes if is_all_fresh else None,
-    }
-    return {
-        name: float(value)
-        for name, value in known.items()
-        if value is not None and math.isfinite(value)
-    }
+    is_python_stale = bool(sample.python_heap_age_seconds)
+    is_native_stale = bool(sample.native_heap_age_seconds)
+    levels: dict[Segment, float] = {}
+    for segment in WATCHED:
+        is_stale = (is_python_stale and segment != "native_heap") or (
+            is_native_stale and segment != "python_heap"
+        )
+        value = None if is_stale else read_level(sample, segment)
+        if value is not None and math.isfinite(value):
+            levels[segment] = float(value)
+    return levels
