@@ -32,7 +32,6 @@ BELOW = {
     "responders": VALUES | {"config"},
     "_baseline_store": VALUES | {"_detection"},
     "_judge": VALUES | {"_detection"},
-    "_baseline_store": VALUES | {"_detection"},
     "_runtime": VALUES
     | {
         "_judge",
