@@ -24,6 +24,9 @@ class FakeClock:
     def now(self) -> float:
         return self._now
 
+    def epoch(self) -> float:
+        return self._now
+
     def thread_cpu(self) -> float:
         return self._thread_cpu
 

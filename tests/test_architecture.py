@@ -31,7 +31,7 @@ BELOW = {
     "_attribution": VALUES | {"config"},
     "responders": VALUES | {"config"},
     "_baseline_store": VALUES | {"_detection"},
-    "_judge": VALUES | {"_detection"},
+    "_judge": VALUES | {"_detection", "_baseline_store"},
     "_runtime": VALUES
     | {
         "_judge",

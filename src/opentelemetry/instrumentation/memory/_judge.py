@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from opentelemetry.instrumentation.memory._detection.baseline import hour_of_week
 from opentelemetry.instrumentation.memory._detection.detector import LeakDetector
+from opentelemetry.instrumentation.memory._detection.learning import BaselineLearner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.instrumentation.memory._baseline_store import BaselineStore
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
@@ -24,18 +27,48 @@ class Judge:
         minimum_tick_seconds: The pace at which samples count as evidence. A process that is sampled
             more often because it is busy is not judged sooner for it.
         on_change: Called with each verdict whose state differs from the one before.
+        store: Where earlier runs have left what is normal, if anywhere.
+        epoch: Returns the time of day, in seconds since 1970 (UTC); needed with a store.
     """
 
     def __init__(
-        self, minimum_tick_seconds: float, on_change: Callable[[LeakVerdict], None] | None
+        self,
+        minimum_tick_seconds: float,
+        on_change: Callable[[LeakVerdict], None] | None = None,
+        store: BaselineStore | None = None,
+        epoch: Callable[[], float] | None = None,
     ) -> None:
+        self._minimum_tick_seconds = minimum_tick_seconds
         self._detector = LeakDetector(minimum_tick_seconds)
         self._on_change = on_change
+        self._store = store
+        self._epoch = epoch
+        self._learner: BaselineLearner | None = None
         self.verdict: LeakVerdict | None = None
 
     def consider(self, sample: MemorySample) -> LeakVerdict:
         """Take a sample into account; costs about 20 µs."""
-        verdict = self._detector.update(sample)
+        return self._tell(self._detector.update(sample))
+
+    def consider_and_learn(self, sample: MemorySample) -> LeakVerdict:
+        """Do the same by the light of the baseline, and add to it; reads and writes files.
+
+        Only for the sampling thread.
+        """
+        if self._store is None or self._epoch is None:
+            return self.consider(sample)
+        if self._learner is None:
+            known = self._store.load()
+            self._detector = LeakDetector(self._minimum_tick_seconds, known)
+            self._learner = BaselineLearner(known)
+        hour = hour_of_week(self._epoch())
+        verdict = self._tell(self._detector.update(sample, hour))
+        is_news = self._learner.learn(sample, hour, verdict)
+        if is_news and self._learner.baseline is not None:
+            self._store.save(self._learner.baseline)
+        return verdict
+
+    def _tell(self, verdict: LeakVerdict) -> LeakVerdict:
         before, self.verdict = self.verdict, verdict
         if self._on_change is not None and before is not None and before.state != verdict.state:
             try:

@@ -11,11 +11,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from opentelemetry.instrumentation.memory._baseline_store import BaselineStore
 from opentelemetry.instrumentation.memory._judge import Judge
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
 from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
+from opentelemetry.instrumentation.memory.config import service_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,8 +71,12 @@ class _Process:
     guard: Any = field(default_factory=threading.RLock)
 
     def consider(self, sample: MemorySample) -> None:
-        """Judge a sample, and sample more often the higher the risk."""
+        """Judge a sample that a collection took; sample more often the higher the risk."""
         self.sampler.risk = self.judge.consider(sample).risk
+
+    def consider_and_learn(self, sample: MemorySample) -> None:
+        """Judge a sample that the thread took, which may also read and write the baseline."""
+        self.sampler.risk = self.judge.consider_and_learn(sample).risk
 
     def acquire_guard(self, timeout_seconds: float = _GUARD_TIMEOUT_SECONDS) -> bool:
         """Take the guard, and tell whether it could be had in time."""
@@ -95,6 +101,7 @@ class Runtime:
         self._on_change = on_change
         self._clock: Clock = SystemClock() if clock is None else clock
         self._processes: dict[int, _Process] = {}
+        self._began_pid = os.getpid()
         self._dormant_pid: int | None = None
         self._is_started = False
         self._is_stopped = False
@@ -229,7 +236,12 @@ class Runtime:
             fresh = _Process(
                 pid,
                 Sampler(self._config, probes, self._clock),
-                Judge(self._config.max_interval_seconds, self._on_change),
+                Judge(
+                    self._config.max_interval_seconds,
+                    self._on_change,
+                    self._baseline_store(pid),
+                    self._clock.epoch,
+                ),
             )
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)
@@ -238,6 +250,13 @@ class Runtime:
                 if inherited is not None:
                     inherited.sampler.close()
         return process
+
+    def _baseline_store(self, pid: int) -> BaselineStore | None:
+        if self._config.baseline_directory is None or not self._config.background_sampling:
+            return None
+        # What is normal for a server that forks says nothing about its workers.
+        role = "" if pid == self._began_pid else "worker"
+        return BaselineStore(self._config.baseline_directory, *service_identity(), role=role)
 
     def _ensure_thread(self, process: _Process) -> None:
         is_wanted = self._config.background_sampling and not self._is_exiting
@@ -249,7 +268,7 @@ class Runtime:
                     process.sampler,
                     self._clock,
                     self._config.min_interval_seconds,
-                    process.consider,
+                    process.consider_and_learn,
                 )
                 thread.start()
                 process.thread = thread

@@ -13,6 +13,10 @@ class Clock(Protocol):
         """Return monotonic time."""
         ...
 
+    def epoch(self) -> float:
+        """Return the time of day, since 1970 (UTC); it may be set back."""
+        ...
+
     def thread_cpu(self) -> float:
         """Return the CPU time of the calling thread."""
         ...
@@ -28,6 +32,10 @@ class SystemClock:
     def now(self) -> float:
         """Return monotonic time."""
         return time.monotonic()
+
+    def epoch(self) -> float:
+        """Return the time of day."""
+        return time.time()
 
     def thread_cpu(self) -> float:
         """Return the CPU time of the calling thread."""
