@@ -50,7 +50,7 @@ bench: $(VENV)/.installed  ## Measure costs and rewrite benchmarks/README.md
 	$(PY) benchmarks/run.py
 
 bench-detection: $(VENV)/.installed  ## Score the leak detector and its rivals on the catalogue
-	$(PY) benchmarks/detection/evaluate.py --robustness
+	$(PY) benchmarks/detection/evaluate.py --robustness --write
 
 chart: $(VENV)/.installed  ## Redraw the README's picture from a real run
 	$(PY) scripts/draw_chart.py

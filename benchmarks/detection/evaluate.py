@@ -16,6 +16,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import report
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     Results = dict[tuple[str, str | None], list[tuple[Label, Outcome]]]
 
 
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- scores:begin -->", "<!-- scores:end -->"
+
+
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -44,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plot", metavar="NAME", help="draw one series with the detector's risk")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--markdown", action="store_true", help="the README's table, nothing else")
+    parser.add_argument("--write", action="store_true", help="also into README.md beside this file")
     parser.add_argument("--json", metavar="FILE", help="also write every figure to a file")
     return parser.parse_args()
 
@@ -81,6 +87,15 @@ def chosen(options: argparse.Namespace) -> list[Label]:
     return [label for label in labels() if options.half in {label.half, "both"}]
 
 
+def write(table: str, everything: str) -> None:
+    """Replace the figures in README.md, between its markers."""
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    figures = f"{table}\n\n```text\n{everything}\n```"
+    README.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Judge what the command line asks for."""
     options = arguments()
@@ -106,7 +121,11 @@ def main() -> None:
         half = [(j, [o for lb, o in results[j, None] if lb.half == "test"]) for j in judges]
         print(report.comparison(half, markdown=True))
     else:
-        print(report.everything(results, judges))
+        text = report.everything(results, judges)
+        print(text)
+        if options.write:
+            half = [(j, [o for lb, o in results[j, None] if lb.half == "test"]) for j in judges]
+            write(report.comparison(half, markdown=True), text)
         print(f"{time.monotonic() - began:.0f} s on {options.jobs} processes")
     if options.json:
         lines = [
