@@ -1,6 +1,6 @@
 """Measures everything, prints it, and rewrites the results in README.md.
 
-    python benchmarks/run.py                    # all of it, about 8 minutes
+    python benchmarks/run.py                    # all of it, about 10 minutes
     python benchmarks/run.py sample node        # some subjects, printed only
     python benchmarks/run.py --quick            # fewer and shorter runs, printed only
 
