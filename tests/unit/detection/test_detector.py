@@ -287,3 +287,19 @@ def test_restored_detector_repeats_its_verdict_until_it_knows_better(saved: dict
     restored = LeakDetector.from_state(json.loads(json.dumps(saved)))
     again = replace(leaking()[-1], taken_at_seconds=5_000.0)
     assert restored.update(again).state == "confirmed"
+
+
+def test_another_process_is_judged_from_its_own_beginning() -> None:
+    detector = LeakDetector()
+    assert after(leaking(), detector).state == "confirmed"
+    successor = [
+        replace(each, pid=each.pid + 1, taken_at_seconds=each.taken_at_seconds + 2 * N)
+        for each in Process("python_heap").samples(shapes.steady(shapes.seeded(0)))
+    ]
+    assert detector.update(successor[0]).state == "warming_up"
+    assert after(successor, detector).state == "quiet"
+    again = [
+        replace(each, pid=each.pid + 2, taken_at_seconds=each.taken_at_seconds + 4 * N)
+        for each in leaking()
+    ]
+    assert after(again, detector).state == "confirmed"

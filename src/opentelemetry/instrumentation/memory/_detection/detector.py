@@ -64,7 +64,12 @@ class LeakDetector:
 
     def __init__(self, minimum_tick_seconds: float = 0.0, baseline: Baseline | None = None) -> None:
         self._baseline = baseline
-        self._ticks = Ticks(minimum_tick_seconds)
+        self._minimum_tick_seconds = minimum_tick_seconds
+        self._start_over(None)
+
+    def _start_over(self, pid: int | None) -> None:
+        self._pid = pid
+        self._ticks = Ticks(self._minimum_tick_seconds)
         self._watches: dict[Segment, SegmentWatch] = {}
         # The segments under suspicion, each with the highest risk under the strict limits so far.
         self._raised: dict[Segment, float] = {}
@@ -80,6 +85,9 @@ class LeakDetector:
             sample: The sample.
             hour: The hour of the week in UTC, 0 to 167, for the baseline's season.
         """
+        if sample.pid != self._pid:
+            # Another process, such as the next one of a service that was restarted.
+            self._start_over(sample.pid)
         tick = self._ticks.add(sample.taken_at_seconds, self._values(sample, hour))
         if tick is None or sample.resident_bytes is None:
             return self._verdict
@@ -100,6 +108,8 @@ class LeakDetector:
         return {
             "version": STATE_VERSION,
             "byte_order": BYTE_ORDER,
+            "pid": self._pid,
+            "minimum_tick_seconds": self._minimum_tick_seconds,
             "ticks": self._ticks.to_state(),
             "watches": {name: watch.to_state() for name, watch in self._watches.items()},
             "raised": dict(self._raised),
@@ -120,8 +130,9 @@ class LeakDetector:
         saved = members(state)
         if saved.get("version") != STATE_VERSION or saved.get("byte_order") != BYTE_ORDER:
             raise ValueError("not a state of this detector")
-        detector = cls(baseline=baseline)
         try:
+            detector = cls(number(saved["minimum_tick_seconds"], least=0), baseline)
+            detector._pid = None if saved["pid"] is None else whole(saved["pid"])
             detector._ticks = Ticks.from_state(saved["ticks"])
             watches, absent = members(saved["watches"]), members(saved["absent_ticks"])
             raised = members(saved["raised"])

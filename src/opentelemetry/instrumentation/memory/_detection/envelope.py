@@ -24,6 +24,7 @@ _MOST_STEPS: Final = WINDOW_BLOCKS + 1
 _DURATION_BINS: Final = 8
 _MINIMUM_BLOCKS: Final = 12
 _MINIMUM_STEPS: Final = 4
+CONFIRMING_BLOCKS: Final = 1
 
 
 class Rise(NamedTuple):
@@ -75,6 +76,8 @@ class KeptFloor:
         self._time_sum = 0.0
         self._first = 0.0
         self._now = 0.0
+        # The times of the newest blocks, oldest first.
+        self._recent = [0.0] * (CONFIRMING_BLOCKS + 1)
         # Steps as (block, time, level, peak since), oldest first.
         self._steps = array("d")
         self._given_back = array("d", [0.0] * _DURATION_BINS)
@@ -98,21 +101,28 @@ class KeptFloor:
         """
         steps = self._steps
         last = earlier = len(steps) - _STRIDE
+        # The newest blocks only confirm what was there before them: no later block has yet shown
+        # which part of their own level will be kept.
+        ended = self._recent[0]
+        while last > 0 and steps[last + 1] > ended:
+            last -= _STRIDE
         if last < _STRIDE * _MINIMUM_STEPS:
             return
-        top, until, area, largest, peak = steps[last + 2], self._now, 0.0, 0.0, 0.0
+        top, now_level = steps[last + 2], steps[-2]
+        area, above, until, largest, peak = 0.0, top, ended, 0.0, max(steps[last + 3 :: _STRIDE])
         longest = WINDOW_BLOCKS // 2 if self.blocks > WINDOW_BLOCKS else WINDOW_BLOCKS
-        age = self._now - self._first
+        age = ended - self._first
         for index in range(last, 0, -_STRIDE):
             began, level, base = steps[index + 1], steps[index + 2], steps[index - 2]
-            area += level * (until - began)
-            until = began
+            # Between two steps the floor is taken to rise evenly, else few steps would look bent.
+            area += (level + above) / 2 * (until - began)
+            above, until = level, began
             largest = max(largest, level - base)
             peak = max(peak, steps[index + 3])
-            blocks = int(self.blocks - steps[index])
+            blocks = int(self.blocks - steps[index]) - CONFIRMING_BLOCKS
             if blocks > longest:
                 return
-            seconds, height = self._now - began, top - base
+            seconds, height = ended - began, top - base
             count = (last - index) // _STRIDE + 1
             if blocks < _MINIMUM_BLOCKS or count < _MINIMUM_STEPS or height < least_height:
                 continue
@@ -128,13 +138,13 @@ class KeptFloor:
                 samples=blocks * self.block_samples,
                 seconds=seconds,
                 height=height,
-                concavity=(area / seconds - base) / height - 0.5,
+                concavity=(area / seconds - level) / (top - level) - 0.5,
                 largest_step=largest / height,
                 height_given_back=like,
                 noise=shorter,
                 pace_before=rise_before / before * seconds / height if before > 0 else 0.0,
                 share_of_history=seconds / age,
-                fallen_back=(peak - top) / height,
+                fallen_back=(peak - now_level) / height,
                 # The step up to the rise's first block belongs to the height: one block more.
                 bytes_per_second=height / seconds * (1 - 1 / blocks),
             )
@@ -148,7 +158,8 @@ class KeptFloor:
         return {
             "blocks": self.blocks,
             "partial": [self._count, self._sum, self._time_sum],
-            "times": [self._first, self._now],
+            "first": self._first,
+            "recent": self._recent,
             "began_blocks_ago": [self.blocks - int(block) for block in steps[::_STRIDE]],
             "steps": packed(values),
             "given_back": packed(self._given_back),
@@ -166,7 +177,8 @@ class KeptFloor:
         try:
             floor.blocks = whole(state["blocks"])
             count, total, time_total = items(state["partial"], 3)
-            first, now = items(state["times"], 2)
+            first = number(state["first"])
+            recent = [number(each) for each in items(state["recent"], CONFIRMING_BLOCKS + 1)]
             ago = [whole(each, 1) for each in items(state["began_blocks_ago"], _MOST_STEPS)]
             values = unpacked(state["steps"])
             given_back = unpacked(state["given_back"])
@@ -174,7 +186,9 @@ class KeptFloor:
             raise ValueError(f"damaged detector state: no {error}") from error
         floor._count = whole(count, 0, block_samples - 1)
         floor._sum, floor._time_sum = number(total), number(time_total)
-        floor._first, floor._now = number(first), number(now)
+        if len(recent) != CONFIRMING_BLOCKS + 1 or recent != sorted(recent):
+            raise ValueError("damaged detector state: times do not pass")
+        floor._first, floor._recent, floor._now = first, recent, recent[-1]
         if len(values) != 3 * len(ago) or (floor.blocks > 0) != bool(ago):
             raise ValueError("damaged detector state: steps are missing")
         if len(given_back) != _DURATION_BINS or min(given_back) < 0:
@@ -211,6 +225,7 @@ class KeptFloor:
         steps.extend((began_block, began, level, peak))
         while len(steps) > _STRIDE and block - steps[_STRIDE] >= WINDOW_BLOCKS:
             del steps[:_STRIDE]
+        self._recent = [*self._recent[1:], self._now]
         self.blocks += 1
 
     def _innocent_heights(self, blocks: int) -> tuple[float, float]:

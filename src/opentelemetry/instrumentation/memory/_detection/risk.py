@@ -28,49 +28,46 @@ class Limits:
     most_fallen_back: float
     most_pace_before: float
     least_share_of_history: float
+    most_height_before: float
     most_share_of_logarithm: float
 
 
 # What raises a verdict, and the wider limits within which a raised one holds: a season's ebb, one
 # large step or a pause do not withdraw what took long to establish.
-RAISE: Final = Limits(0.02, 80.0, 1.3, 1.0, 0.27, 0.05, 0.35, 0.4, 0.5, 0.5)
-HOLD: Final = Limits(0.015, 120.0, 0.9, 0.7, 0.4, 0.09, 1.2, 0.6, 0.4, 0.8)
+RAISE: Final = Limits(0.02, 80.0, 1.3, 1.0, 0.27, 0.05, 0.35, 0.4, 0.5, 1.0, 0.5)
+HOLD: Final = Limits(0.015, 120.0, 0.9, 0.7, 0.4, 0.09, 1.2, 0.6, 0.4, 1.5, 0.8)
 
 _MOST_CONVEXITY: Final = 0.3
 # A rise that makes up nearly the whole history has no quiet before it to compare with.
 _WHOLE_HISTORY: Final = 0.97
 _MOST_CONCAVITY_OF_WHOLE_HISTORY: Final = 0.04
 
-# Logistic regression over the labelled catalogue's tuning half, by
-# `benchmarks/detection/calibrate.py`, which prints this block.
+# Logistic regression over the labelled catalogue's tuning half, printed by
+# `benchmarks/detection/calibrate.py`.
 _WEIGHTS: Final = {
-    "duration": 3.01,
-    "concavity": -44.30,
-    "largest_step": 3.85,
-    "unusual_height": -1.42,
-    "share_of_history": -2.52,
-    "fallen_back": -0.57,
+    "duration": 2.04,
+    "concavity": -45.83,
+    "quiet_before": 1.75,
+    "largest_step": -1.27,
 }
-_INTERCEPT: Final = 0.53
-# Maps the score to risk so that 0.9 is where nine in ten verdicts of the tuning half are leaks.
-_SHARPNESS: Final = 1.465
-_SCORE_AT_HALF: Final = -0.5
+_INTERCEPT: Final = 0.69
+# Risk is 0.9 from where nine in ten verdicts of the tuning half are leaks.
+_SCORE_AT_HALF: Final = -1.1
+_SHARPNESS: Final = math.log(9) / 1.5
 
 
-def features(rise: Rise, resident_bytes: float) -> dict[str, float]:
-    """Return what the regression weighs; all of it is free of scale.
+def features(rise: Rise) -> dict[str, float]:
+    """Return what the regression weighs; all of it is free of scale and of level.
 
-    Durations count in samples, since nothing else measures evidence on every time scale. Growth to
-    less than a tenth more is often noise, growth to twice as much often load.
+    Durations count in samples, since nothing else measures evidence on every time scale. The less
+    of the history a rise takes up, and the stiller it was before, the less it needs.
     """
-    before = max(resident_bytes - rise.height, 0.05 * rise.height)
+    stillness_before = max(0.0, 1 - max(rise.pace_before, 0.0) / RAISE.most_pace_before)
     return {
         "duration": math.log(rise.samples / 300),
         "concavity": max(rise.concavity, 0.0),
+        "quiet_before": -math.log(rise.share_of_history) * stillness_before,
         "largest_step": rise.largest_step,
-        "unusual_height": abs(max(min(math.log(rise.height / before), 1.5), -4.0) + 1.5),
-        "share_of_history": math.log(rise.share_of_history),
-        "fallen_back": min(rise.fallen_back, 1.5),
     }
 
 
@@ -105,11 +102,13 @@ def _slows_down(rise: Rise, limits: Limits) -> bool:
     if rise.pace_before <= limits.most_pace_before:
         return False
     # It grew before this rise as well. Over its later part a saturating curve looks straight, so
-    # the rise must be most of the history, and straighter than a logarithm would be.
-    logarithm = _logarithm_concavity(rise.share_of_history)
+    # the rise must be most of the history, higher than all before it, and straighter than a
+    # logarithm would be.
+    share = rise.share_of_history
     return (
-        rise.share_of_history < limits.least_share_of_history
-        or rise.concavity > limits.most_share_of_logarithm * logarithm
+        share < limits.least_share_of_history
+        or rise.pace_before * (1 - share) > limits.most_height_before * share
+        or rise.concavity > limits.most_share_of_logarithm * _logarithm_concavity(share)
     )
 
 
@@ -122,9 +121,9 @@ def _logarithm_concavity(share: float) -> float:
     return ((1 + ratio) * logarithm - ratio) / (ratio * logarithm) - 0.5
 
 
-def score(rise: Rise, resident_bytes: float) -> float:
+def score(rise: Rise) -> float:
     """Return the log odds, not yet calibrated, that a rise without obstacle is a leak."""
-    weighed = features(rise, resident_bytes)
+    weighed = features(rise)
     return _INTERCEPT + sum(_WEIGHTS[name] * value for name, value in weighed.items())
 
 

@@ -125,7 +125,7 @@ def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -
         tallest = rise
         if risk.obstacle(rise, resident_bytes, limit_bytes, risk.HOLD) is not None:
             continue
-        score = risk.score(rise, resident_bytes)
+        score = risk.score(rise)
         if score > held:
             held, chosen = score, rise
         if score > raised and risk.obstacle(rise, resident_bytes, limit_bytes, risk.RAISE) is None:
