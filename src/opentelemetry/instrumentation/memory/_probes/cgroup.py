@@ -137,21 +137,17 @@ class LimitProbe:
 
     def _cgroup_limits(self) -> Iterator[Limit]:
         self._unreadable = []
-        missing = []
         for file in self._limit_files():
             try:
                 limit = parse_limit(read_small_file(file).decode())
             except FileNotFoundError:
                 # A root group has no limit, nor has a group that is gone or without the controller.
-                missing.append(file)
                 continue
             except (OSError, ValueError) as error:
                 self._unreadable.append(f"{file}: {error}")
                 continue
             if limit is not None:
                 yield Limit(limit, file)
-        if missing:
-            self._files = tuple(file for file in self._files if file not in missing)
         self.unreadable = tuple(self._unreadable)
 
     def _limit_files(self) -> tuple[str, ...]:
