@@ -28,7 +28,7 @@ COMMAND = str(Path(sys.executable).parent / "opentelemetry-memory")
 DEADLINE_SECONDS = 90.0
 ESCAPE = "\x1b"
 # What is shown once the service answers.
-STARTED = "phase 1/9"
+STARTED = "phase 1/8"
 
 
 def wait_until(is_so: Callable[[], bool]) -> bool:
@@ -157,15 +157,36 @@ def test_plain_lines_hold_every_figure_and_every_segment_moves() -> None:
         values = {name: float(found) for name, found in re.findall(r"(\w+) ([\d.]+)", line)}
         # Each of the six is rounded to a tenth.
         assert abs(sum(values[segment] for segment in SEGMENTS) - rss(line)) < 0.4
-        for word in ("heap used", "external", "virtual", "limit 512.0", "monitor"):
+        for word in ("heap used", "external", "virtual", "limit 512.0", "monitor", "risk"):
             assert word in line
         first = first or values
         peaks = {segment: max(peaks[segment], values[segment]) for segment in SEGMENTS}
     for segment in SEGMENTS:
         assert peaks[segment] - first[segment] > 25, segment
-    assert len(re.findall(r"^phase \d/9", ended.stdout, re.MULTILINE)) == 9
+    assert len(re.findall(r"^phase \d/8", ended.stdout, re.MULTILINE)) == 8
     assert f"to the byte, in all {len(lines)} exports." in ended.stdout
     assert "The monitor used" in ended.stdout
+    # Six seconds hold too few samples for a verdict, and nothing is claimed.
+    assert "The run was too short" in ended.stdout
+    assert "event: " not in ended.stdout
+
+
+def test_the_leak_is_confirmed_and_nothing_before_it_is() -> None:
+    ended = run_to_the_end("--seconds=60")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    leak = next(number for number, line in enumerate(lines) if "taking orders" in line)
+    before, after = lines[:leak], lines[leak:]
+    assert not [line for line in before if "confirmed" in line]
+    assert any("quiet: " in line for line in before)
+    (event,) = [line for line in after if "event: confirmed" in line]
+    assert "python_heap grows by" in event
+    assert "limit in" in event
+    assert "python heap has grown by" in event
+    (last,) = [line for line in after if " rss " in line][-1:]
+    assert re.search(r"risk (0\.9\d|1\.00) confirmed; python_heap [\d.]+ MiB/s", last), last
+    assert "Verdict: leak confirmed" in ended.stdout
+    assert "At the end: python_heap" in ended.stdout
 
 
 def rss(line: str) -> float:
@@ -180,7 +201,15 @@ def test_a_terminal_gets_a_live_screen_and_then_the_summary() -> None:
         assert wait_until(terminal.has_ended)
         shown = terminal.shown
         assert terminal.process.returncode == 0, shown
-    for word in (*SEGMENTS, "over the run", "monitor", "letting everything go", "to the byte"):
+    for word in (
+        *SEGMENTS,
+        "over the run",
+        "monitor",
+        "taking orders",
+        "risk",
+        "reason",
+        "to the byte",
+    ):
         assert word in shown
     # Colors, and the cursor shown again after it was hidden.
     assert f"{ESCAPE}[38;" in shown

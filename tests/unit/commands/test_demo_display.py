@@ -8,7 +8,7 @@ from rich.console import Console
 
 from opentelemetry.instrumentation.memory import SEGMENTS
 from opentelemetry.instrumentation.memory._commands.demo.load import PhaseStart, requests_due
-from opentelemetry.instrumentation.memory._commands.demo.phases import PHASES
+from opentelemetry.instrumentation.memory._commands.demo.phases import LEAK, PHASES
 from opentelemetry.instrumentation.memory._commands.demo.plain import PlainDisplay
 from opentelemetry.instrumentation.memory._commands.demo.play import Scene
 from opentelemetry.instrumentation.memory._commands.demo.recording import (
@@ -44,7 +44,7 @@ def export_of(*segments: int, at_seconds: float = 0.0, cpu_seconds: float = 0.0)
 
 def scene_of(*exports: Export, phases: int = 1) -> Scene:
     starts = tuple(PhaseStart(phase, float(at)) for at, phase in enumerate(PHASES[:phases]))
-    return Scene(0.0, 3.0, 60.0, starts, Recording(list(exports)), requests=12)
+    return Scene(0.0, 3.0, 60.0, starts, Recording(list(exports)), 12, sampling_seconds=0.1)
 
 
 def text_of(scene: Scene) -> str:
@@ -103,14 +103,14 @@ def test_plain_lines_come_once_each_in_order() -> None:
 def test_the_summary_tells_whether_all_exports_add_up_and_what_watching_cost() -> None:
     first = export_of(10, 20, 5, 1, 4, 0)
     last = export_of(30, 20, 5, 1, 4, 0, at_seconds=10.0, cpu_seconds=0.01)
-    told = summary(Recording([first, last]))
+    told = summary(scene_of(first, last))
     assert "in all 2 exports" in told
-    assert "10.0 ms of CPU, 0.100 % of one core" in told
+    assert "10.0 ms of CPU, 0.1 % of one core" in told
 
 
 def test_the_summary_does_not_hide_an_export_that_does_not_add_up() -> None:
     wrong = Export(1.0, 7, (*export_of(1, 1).points[:-2], Point(USAGE_METRIC, 1.0, {})))
-    assert "in 1 of 2 exports" in summary(Recording([export_of(1, 1), wrong]))
+    assert "in 1 of 2 exports" in summary(scene_of(export_of(1, 1), wrong))
 
 
 def test_an_export_without_segments_does_not_count_as_exact() -> None:
@@ -119,7 +119,12 @@ def test_an_export_without_segments_does_not_count_as_exact() -> None:
 
 def test_phases_fill_the_run_and_each_segment_has_one() -> None:
     assert abs(sum(phase.share for phase in PHASES) - 1) < 1e-9
-    assert {phase.segment for phase in PHASES} - {None} == set(SEGMENTS)
+    assert {segment for phase in PHASES for segment in phase.segments} == set(SEGMENTS)
+
+
+def test_the_leak_comes_last_and_goes_on_to_the_end() -> None:
+    assert PHASES[-1] is LEAK
+    assert requests_due(LEAK, 9.9, 10.0) < LEAK.requests == requests_due(LEAK, 10.0, 10.0)
 
 
 def test_each_phase_is_explained_in_one_line_of_the_screen() -> None:

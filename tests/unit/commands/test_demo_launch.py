@@ -23,17 +23,19 @@ def test_what_the_user_has_set_does_not_reach_the_service() -> None:
         "GUNICORN_CMD_ARGS": "--workers 9",
         "LD_PRELOAD": "jemalloc.so",
     }
-    environment = launch.service_environment(users, 4318, 1.0)
+    environment = launch.service_environment(users, 4318, 1.0, 0.1)
     assert environment["PATH"] == "/bin"
     assert environment["HOME"] == "/home/user"
     assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
     assert environment["OTEL_METRIC_EXPORT_INTERVAL"] == "1000"
+    assert environment["OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS"] == "0.1"
+    assert environment["OTEL_LOGS_EXPORTER"] == "otlp"
     kept = users.keys() & environment.keys() - {"OTEL_EXPORTER_OTLP_ENDPOINT"}
     assert kept == {"PATH", "HOME"}
 
 
 def test_only_this_instrumentation_runs_in_the_service() -> None:
-    disabled = launch.service_environment({}, 1, 1.0)["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"]
+    disabled = launch.service_environment({}, 1, 1.0, 0.1)["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"]
     assert "flask" in disabled.split(",")
     assert "memory" not in disabled.split(",")
 

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import http.client
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
 from opentelemetry.instrumentation.memory import MemoryInstrumentor
-from opentelemetry.instrumentation.memory._commands.demo.receiver import Receiver, decode
+from opentelemetry.instrumentation.memory._commands.demo.receiver import (
+    Receiver,
+    decode,
+    decode_events,
+)
+from opentelemetry.instrumentation.memory._commands.demo.recording import Export, LeakEvent
+from opentelemetry.instrumentation.memory._events import LeakEvents
 from opentelemetry.instrumentation.memory._metrics import SCOPE_NAME
+from opentelemetry.instrumentation.memory.model import Growth, LeakVerdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEADLINE_SECONDS = 20.0
 
@@ -75,9 +91,37 @@ def test_histograms_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff\xff", b"not protobuf at all"])
-def test_what_is_no_metrics_request_is_refused(body: bytes) -> None:
+@pytest.mark.parametrize("read", [decode, decode_events])
+def test_what_is_no_otlp_request_is_refused(
+    read: Callable[[bytes, float], object], body: bytes
+) -> None:
     with pytest.raises(ValueError, match="OTLP"):
-        decode(body, 0.0)
+        read(body, 0.0)
+
+
+def test_a_real_event_is_understood() -> None:
+    with Receiver() as receiver:
+        exporter = OTLPLogExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/logs")
+        provider = LoggerProvider(Resource({"process.pid": 42}), shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+        provider.get_logger("another").emit(event_name="another.event", body="not ours")
+        growth = (Growth("python_heap", 5.5),)
+        LeakEvents(provider).notice(LeakVerdict("confirmed", 0.93, "python_heap", growth, 60, "y"))
+        event = receiver.next_arrival(DEADLINE_SECONDS)
+        provider.shutdown()
+    assert isinstance(event, LeakEvent)
+    assert replace(event, arrived_at_seconds=0.0) == LeakEvent(
+        0.0, 42, "confirmed", 0.93, "y", "python_heap", 5.5, 60.0
+    )
+
+
+def test_an_event_without_growth_has_none() -> None:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    record.event_name = "process.memory.leak"
+    record.attributes.add(key="process.memory.leak.state").value.string_value = "recovered"
+    (event,) = decode_events(request.SerializeToString(), 2.0)
+    assert event == LeakEvent(2.0, None, "recovered", 0.0, "")
 
 
 def test_a_real_exporter_is_understood() -> None:
@@ -89,18 +133,24 @@ def test_a_real_exporter_is_understood() -> None:
         instrumentor.instrument(meter_provider=provider, background_sampling=False)
         try:
             assert provider.force_flush()
-            export = receiver.next_export(DEADLINE_SECONDS)
+            export = receiver.next_arrival(DEADLINE_SECONDS)
         finally:
             instrumentor.uninstrument()
             provider.shutdown()
-    assert export is not None
+    assert isinstance(export, Export)
     assert export.pid == 42
     assert export.is_exact
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status"),
-    [("/v1/metrics", b"\xff\xff", 400), ("/v1/traces", b"", 404), ("/v1/metrics", b"", 200)],
+    [
+        ("/v1/metrics", b"\xff\xff", 400),
+        ("/v1/logs", b"\xff\xff", 400),
+        ("/v1/traces", b"", 404),
+        ("/v1/metrics", b"", 200),
+        ("/v1/logs", b"", 200),
+    ],
 )
 def test_the_receiver_answers_bad_requests_and_goes_on(path: str, body: bytes, status: int) -> None:
     with Receiver() as receiver:
@@ -115,4 +165,4 @@ def test_the_receiver_answers_bad_requests_and_goes_on(path: str, body: bytes, s
 
 def test_nothing_received_is_none() -> None:
     with Receiver() as receiver:
-        assert receiver.next_export(0.0) is None
+        assert receiver.next_arrival(0.0) is None

@@ -14,7 +14,7 @@ import tempfile
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +41,10 @@ class DemoError(Exception):
 
 
 def service_environment(
-    environ: Mapping[str, str], receiver_port: int, export_interval_seconds: float
+    environ: Mapping[str, str],
+    receiver_port: int,
+    export_interval_seconds: float,
+    sampling_interval_seconds: float,
 ) -> dict[str, str]:
     """Return the environment of the sample service: little of the user's, all of the demo's."""
     others = {each.name for each in entry_points(group="opentelemetry_instrumentor")} - {"memory"}
@@ -52,20 +55,22 @@ def service_environment(
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process",
         "OTEL_METRICS_EXPORTER": "otlp",
         "OTEL_TRACES_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "otlp",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{_LOOPBACK}:{receiver_port}",
         "OTEL_METRIC_EXPORT_INTERVAL": f"{export_interval_seconds * 1000:.0f}",
         "OTEL_METRIC_EXPORT_TIMEOUT": "2000",
+        # An event is shown when it happens, not when a batch is full.
+        "OTEL_BLRP_SCHEDULE_DELAY": "200",
         # In seconds, with retries: a service that outlives its receiver does not linger.
         "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         "OTEL_PYTHON_DISTRO": "distro",
         "OTEL_PYTHON_CONFIGURATOR": "configurator",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
-        # A minute is short, so figures are fresh rather than cheap; the summary tells the price.
-        "OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS": f"{export_interval_seconds / 2:g}",
-        "OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS": f"{export_interval_seconds / 2:g}",
-        "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "10",
+        # Evidence counts in samples, and a minute is short; the summary tells the price.
+        "OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS": f"{sampling_interval_seconds:g}",
+        "OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS": f"{sampling_interval_seconds:g}",
+        "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "100",
         "OTEL_PYTHON_MEMORY_LIMIT_BYTES": _SERVICE_LIMIT,
     }
 
@@ -150,13 +155,15 @@ class Service:
                 return None
             self.check()
             try:
-                return self.send("GET", "/", timeout_seconds=0.5)
+                return int(self.send("GET", "/", timeout_seconds=0.5)["pid"])
             except OSError:
                 time.sleep(0.05)
         raise DemoError(f"the service did not answer in {_READY_SECONDS:g} s{self._log_tail()}")
 
-    def send(self, method: str, path: str, timeout_seconds: float = _REQUEST_SECONDS) -> int:
-        """Send one request and return the pid that answered it.
+    def send(
+        self, method: str, path: str, timeout_seconds: float = _REQUEST_SECONDS
+    ) -> dict[str, Any]:
+        """Send one request and return the answer's members.
 
         Raises:
             OSError: There was no answer, or not the expected one.
@@ -173,7 +180,7 @@ class Service:
         if response.status != http.HTTPStatus.OK:
             raise OSError(f"{method} {path}: {response.status} {response.reason}")
         self.requests += 1
-        return int(json.loads(body)["pid"])
+        return dict(json.loads(body))
 
     def check(self) -> None:
         """Do nothing while the service runs.

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._commands.demo.phases import Phase
 
 _PAUSE_SECONDS: Final = 0.05
-# The last part of a phase shows what has become of it.
-_WORKING_SHARE: Final = 0.8
+_VERDICT_SECONDS: Final = 0.3
 
 
 def requests_due(phase: Phase, elapsed_seconds: float, duration_seconds: float) -> int:
     """Return how many requests of a phase should have been sent by now."""
-    done_share = elapsed_seconds / (_WORKING_SHARE * duration_seconds)
+    done_share = elapsed_seconds / (phase.working_share * duration_seconds)
     return min(phase.requests, math.ceil(phase.requests * done_share))
 
 
@@ -37,8 +36,19 @@ class PhaseStart:
     at_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the detector in the service thinks; metrics tell its numbers, but not its reason."""
+
+    state: str
+    reason: str
+
+
 class Load:
-    """One visitor who goes through all phases, and looks at the front page in between."""
+    """One visitor who goes through all phases, and looks at the front page in between.
+
+    Every now and then the visitor asks what the service thinks of its own memory.
+    """
 
     def __init__(self, service: Service, seconds: float) -> None:
         self._service = service
@@ -46,6 +56,8 @@ class Load:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self.starts: tuple[PhaseStart, ...] = ()
+        self._asked_at_seconds = 0.0
+        self.opinion: Opinion | None = None
         self.error: OSError | None = None
 
     def __enter__(self) -> Self:
@@ -80,8 +92,11 @@ class Load:
         began_at_seconds = time.monotonic()
         sent = 0
         while not self._stop.is_set():
-            elapsed_seconds = time.monotonic() - began_at_seconds
-            if sent < requests_due(phase, elapsed_seconds, duration_seconds):
+            now = time.monotonic()
+            elapsed_seconds = now - began_at_seconds
+            if now - self._asked_at_seconds > _VERDICT_SECONDS:
+                self._ask(now)
+            elif sent < requests_due(phase, elapsed_seconds, duration_seconds):
                 self._service.send("POST", phase.path)
                 sent += 1
             elif elapsed_seconds >= duration_seconds:
@@ -89,3 +104,9 @@ class Load:
             else:
                 self._service.send("GET", "/")
                 self._stop.wait(_PAUSE_SECONDS)
+
+    def _ask(self, now: float) -> None:
+        self._asked_at_seconds = now
+        answer = self._service.send("GET", "/verdict")
+        if "reason" in answer:
+            self.opinion = Opinion(str(answer["state"]), str(answer["reason"]))

@@ -15,92 +15,102 @@ class Phase:
 
     Attributes:
         title: What happens, in a few words.
+        label: The same in one or two, for a picture.
         meaning: What it does to the memory, in one sentence.
-        segment: The segment to watch, or None when none moves.
+        segments: The segments to watch; none when none moves.
         path: Where the requests go that do it.
-        requests: How many of them are sent, spread over the phase.
+        requests: How many of them are sent, spread over the working share of the phase.
         share: The phase's part of the run; the shares add up to 1.
+        working_share: The part of the phase after which the last request is sent. What is left
+            shows what has become of it.
     """
 
     title: str
+    label: str
     meaning: str
-    segment: Segment | None
+    segments: tuple[Segment, ...]
     path: str
     requests: int
     share: float
+    working_share: float = 0.8
 
 
+LEAK: Final = Phase(
+    "taking orders",
+    "taking orders, with a leak",
+    "Each order subscribes to price changes and is never unsubscribed: a leak.",
+    ("python_heap",),
+    "/orders",
+    300,
+    0.53,
+    working_share=1.0,
+)
+
+# Each of the first ones moves a segment, and is something that services do and that is no leak: it
+# levels off, comes in few large steps, or is given back.
 PHASES: Final = (
     Phase(
         "answering requests",
+        "start",
         "Nothing is kept: the memory stays where it is.",
-        None,
+        (),
         "/",
         0,
-        0.08,
+        0.05,
     ),
     Phase(
         "filling a session table",
-        "Each request leaves 24,000 small Python objects behind.",
-        "python_heap",
+        "session table",
+        "Each new visitor leaves a session; the more have one, the fewer are new.",
+        ("python_heap",),
         "/sessions",
         40,
-        0.15,
+        0.09,
     ),
     Phase(
-        "caching images",
-        "Each request keeps 4 MiB in byte strings, which malloc serves.",
-        "native_heap",
-        "/images",
-        20,
-        0.13,
+        "mapping memory and files",
+        "mapped memory",
+        "Each request maps private and shared memory, and reads a mapped file.",
+        ("other_anonymous", "file", "shared"),
+        "/mappings",
+        2,
+        0.07,
     ),
     Phase(
-        "mapping buffers",
-        "Each request maps 4 MiB of private memory past every allocator.",
-        "other_anonymous",
-        "/buffers",
-        9,
-        0.10,
-    ),
-    Phase(
-        "reading a search index",
-        "Each request reads 6 MiB of a mapped file: pages of the kernel's cache.",
-        "file",
-        "/index",
-        8,
-        0.10,
-    ),
-    Phase(
-        "writing to shared memory",
-        "Each request fills 5 MiB that other processes could map as well.",
-        "shared",
-        "/shared",
-        8,
-        0.10,
-    ),
-    Phase(
-        "building a report",
-        "Each request keeps 14,000 rows of 520 bytes in the native heap.",
-        "native_heap",
-        "/rows",
-        12,
-        0.10,
+        "building two reports",
+        "two reports",
+        "Each keeps 80,000 rows of 520 bytes, which malloc serves.",
+        ("native_heap",),
+        "/reports",
+        2,
+        0.06,
     ),
     Phase(
         "dropping 7 of 8 rows",
+        "rows dropped",
         "Freed and yet resident, pinned by the rows that stay: fragmentation.",
-        "retained",
-        "/rows/thin",
-        12,
-        0.12,
+        ("retained",),
+        "/reports/thin",
+        2,
+        0.07,
     ),
     Phase(
         "letting everything go",
-        "The kernel gets back what it can; the rest is retained, for reuse.",
-        "retained",
+        "all let go",
+        "Sessions end, too. What the kernel cannot get back is retained, for reuse.",
+        ("retained",),
         "/release",
-        6,
-        0.12,
+        5,
+        0.06,
     ),
+    Phase(
+        "answering requests again",
+        "steady",
+        "Nothing is kept: the risk is low, and the reason says why.",
+        (),
+        "/",
+        0,
+        0.07,
+    ),
+    LEAK,
 )

@@ -13,16 +13,24 @@ from opentelemetry.instrumentation.memory._commands.demo.launch import (
 )
 from opentelemetry.instrumentation.memory._commands.demo.load import Load
 from opentelemetry.instrumentation.memory._commands.demo.receiver import Receiver
-from opentelemetry.instrumentation.memory._commands.demo.recording import Recording
+from opentelemetry.instrumentation.memory._commands.demo.recording import (
+    LeakEvent,
+    Recording,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opentelemetry.instrumentation.memory._commands.demo.load import PhaseStart
+    from opentelemetry.instrumentation.memory._commands.demo.load import Opinion, PhaseStart
 
 _TICK_SECONDS: Final = 0.1
 _EXPORT_SECONDS: Final = 15.0
+# Evidence counts in samples, so a run has about as many of them whatever its length. With many more
+# what fills for a few seconds at the beginning would be under suspicion as well.
+_SAMPLES: Final = 600
+_SHORTEST_SAMPLING_SECONDS: Final = 0.075
 _SHORT_RUN_SECONDS: Final = 20.0
+_LONGEST_EXPORT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,8 @@ class Scene:
         starts: The phases so far; the last one is on.
         recording: Every export of the worker so far. It grows while the run goes on.
         requests: How many requests have been answered.
+        sampling_seconds: How often the service takes a sample.
+        opinion: What its detector thinks now, or None before it has been asked.
     """
 
     began_at_seconds: float
@@ -44,6 +54,20 @@ class Scene:
     starts: tuple[PhaseStart, ...]
     recording: Recording
     requests: int
+    sampling_seconds: float
+    opinion: Opinion | None = None
+
+
+def sampling_seconds(seconds: float) -> float:
+    """Return how often to sample in a run of that length."""
+    return max(seconds / _SAMPLES, _SHORTEST_SAMPLING_SECONDS)
+
+
+def export_seconds(seconds: float) -> float:
+    """Return how often to export in a run of that length."""
+    if seconds < _SHORT_RUN_SECONDS:
+        return 0.25
+    return min(max(seconds / 1200, 0.5), _LONGEST_EXPORT_SECONDS)
 
 
 def play(
@@ -63,9 +87,10 @@ def play(
     Raises:
         DemoError: The service failed, or its metrics did not arrive.
     """
-    interval_seconds = 1.0 if seconds >= _SHORT_RUN_SECONDS else 0.25
     with Receiver() as receiver:
-        environment = service_environment(environ, receiver.port, interval_seconds)
+        environment = service_environment(
+            environ, receiver.port, export_seconds(seconds), sampling_seconds(seconds)
+        )
         with Service(environment) as service:
             pid = service.wait_until_ready(is_interrupted)
             with Load(service, seconds) as load:
@@ -91,9 +116,12 @@ class _Run:
 
     def receive(self) -> None:
         """Take in what arrives within a tick; the arbiter's exports are not what is shown."""
-        export = self._receiver.next_export(_TICK_SECONDS)
-        if export is not None and export.pid == self._pid:
-            self._recording.exports.append(export)
+        arrival = self._receiver.next_arrival(_TICK_SECONDS)
+        if arrival is not None and arrival.pid == self._pid:
+            if isinstance(arrival, LeakEvent):
+                self._recording.events.append(arrival)
+            else:
+                self._recording.exports.append(arrival)
         self._service.check()
         self._check_load()
         latest = self._recording.latest
@@ -124,4 +152,6 @@ class _Run:
             self._load.starts,
             self._recording,
             self._service.requests,
+            sampling_seconds(self._seconds),
+            self._load.opinion,
         )

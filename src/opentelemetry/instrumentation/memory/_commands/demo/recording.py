@@ -12,6 +12,10 @@ SEGMENT_METRIC: Final = "process.memory.resident"
 SEGMENT_ATTRIBUTE: Final = "process.memory.segment"
 USAGE_METRIC: Final = "process.memory.usage"
 CPU_METRIC: Final = "process.memory.monitor.cpu.time"
+RISK_METRIC: Final = "process.memory.leak.risk"
+GROWTH_METRIC: Final = "process.memory.leak.growth"
+EXHAUSTION_METRIC: Final = "process.memory.leak.time_to_exhaustion"
+LIMIT_METRIC: Final = "process.memory.limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Point:
 
     metric: str
     value: float
-    attributes: Mapping[str, str | int]
+    attributes: Mapping[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,46 @@ class Export:
         segments = self.segments()
         return bool(segments) and sum(segments.values()) == self.value(USAGE_METRIC)
 
+    def growth(self) -> dict[str, float]:
+        """Return the growth of each segment under suspicion, in bytes per second."""
+        return {
+            str(point.attributes.get(SEGMENT_ATTRIBUTE)): point.value
+            for point in self.points
+            if point.metric == GROWTH_METRIC
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LeakEvent:
+    """One `process.memory.leak` event of one process.
+
+    Attributes:
+        arrived_at_seconds: Monotonic clock of the receiver.
+        pid: The process that sent it, or None when it does not say.
+        state: What the detector thinks from now on.
+        risk: Between 0 and 1.
+        reason: One sentence.
+        segment: The segment that grows, or None.
+        growth_bytes_per_second: How fast, or None.
+        time_to_exhaustion_seconds: Until the limit, or None.
+    """
+
+    arrived_at_seconds: float
+    pid: int | None
+    state: str
+    risk: float
+    reason: str
+    segment: str | None = None
+    growth_bytes_per_second: float | None = None
+    time_to_exhaustion_seconds: float | None = None
+
 
 @dataclass
 class Recording:
-    """The exports of one process, oldest first."""
+    """The exports and the events of one process, oldest first."""
 
     exports: list[Export] = field(default_factory=list)
+    events: list[LeakEvent] = field(default_factory=list)
 
     @property
     def latest(self) -> Export | None:

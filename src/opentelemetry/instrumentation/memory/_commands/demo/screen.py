@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import textwrap
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,12 @@ from opentelemetry.instrumentation.memory._commands.demo.figures import (
     percent,
 )
 from opentelemetry.instrumentation.memory._commands.demo.phases import PHASES
-from opentelemetry.instrumentation.memory._commands.demo.recording import USAGE_METRIC
+from opentelemetry.instrumentation.memory._commands.demo.recording import (
+    LIMIT_METRIC,
+    RISK_METRIC,
+    USAGE_METRIC,
+)
+from opentelemetry.instrumentation.memory._commands.demo.verdict import growth, headline
 from opentelemetry.instrumentation.memory.model import SEGMENTS
 
 if TYPE_CHECKING:
@@ -40,11 +46,22 @@ SEGMENT_COLORS: Final = {
     "file": "#19b38a",
     "shared": "#f0e442",
 }
+STATE_COLORS: Final = {
+    "warming_up": "#8a8f98",
+    "quiet": "#19b38a",
+    "suspected": "#e69f00",
+    "confirmed": "#ff5c57",
+    "recovered": "#3b9be0",
+}
 WIDTH: Final = 80
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 _BAR_CELLS: Final = 16
 _SPARKLINE_CELLS: Final = 24
+_RISK_CELLS: Final = 40
+_LABEL_CELLS: Final = 8
+_REASON_LINES: Final = 2
+_EVENT_LINES: Final = 2
 # A segment that moves by less than this is drawn flat.
 _SMALLEST_SCALE_BYTES: Final = 8 * 2**20
 
@@ -93,17 +110,17 @@ def _phase(scene: Scene) -> RenderableType:
         (f"phase {len(scene.starts)}/{len(PHASES)}  ", "dim"),
         (phase.title, "bold"),
     )
-    if phase.segment is not None:
-        title.append("  → watch ")
-        title.append(phase.segment, style=SEGMENT_COLORS[phase.segment])
+    for number, segment in enumerate(phase.segments):
+        title.append(", " if number else "  → watch ")
+        title.append(segment, style=SEGMENT_COLORS[segment])
     return Group(title, Text(phase.meaning, style="dim"))
 
 
 def _total(_: Scene, export: Export) -> RenderableType:
     usage = export.value(USAGE_METRIC) or 0.0
-    limit = export.value("process.memory.limit")
+    limit = export.value(LIMIT_METRIC)
     cells = WIDTH - 4
-    stacked = Text("\n")
+    stacked = Text()
     drawn, reached = 0, 0.0
     for segment, value in export.segments().items():
         reached += value
@@ -115,7 +132,6 @@ def _total(_: Scene, export: Export) -> RenderableType:
     if limit is not None:
         utilization = percent(export.value("process.memory.limit.utilization"))
         stacked.append(f", {utilization} of the limit of {mebibytes(limit)} MiB")
-    stacked.append("\n")
     return stacked
 
 
@@ -151,27 +167,64 @@ def _segments(scene: Scene, export: Export) -> RenderableType:
     return table
 
 
-def _other_figures(scene: Scene, export: Export) -> RenderableType:
-    used = export.value("cpython.memory.heap.used")
-    committed = export.value("cpython.memory.heap.committed")
-    live = percent(used / committed) if used is not None and committed else UNKNOWN
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    rows = (
-        ("heap used / committed", f"{mebibytes(used)} / {mebibytes(committed)} MiB, {live} live"),
-        ("external", f"{mebibytes(export.value('cpython.memory.external'))} MiB"),
-        ("virtual", f"{mebibytes(export.value('process.memory.virtual'))} MiB"),
-        ("monitor", f"{percent(scene.recording.monitor_cpu_share, 3)} of one core"),
-    )
-    table.add_column(style="dim")
+def _verdict(scene: Scene, export: Export) -> RenderableType:
+    state = "" if scene.opinion is None else scene.opinion.state
+    color = STATE_COLORS.get(state, "")
+    risk = export.value(RISK_METRIC)
+    course = sparkline(scene.recording.series(RISK_METRIC), _RISK_CELLS, smallest_scale=1.0)
+    said = UNKNOWN if risk is None else f"{risk:.2f}"
+    reason = "" if scene.opinion is None else scene.opinion.reason
+    rows = [
+        (
+            "risk",
+            Text.assemble(
+                (f"{said}  ", f"bold {color}"), (course, color), (f"  {state}", f"bold {color}")
+            ),
+        ),
+        ("growth", Text(growth(export) or "nothing is under suspicion")),
+        ("reason", Text(_filled(textwrap.wrap(reason, WIDTH - 4 - _LABEL_CELLS)))),
+        ("events", _events(scene)),
+    ]
+    table = Table(box=None, padding=0, pad_edge=False, show_header=False)
+    table.add_column(style="dim", width=_LABEL_CELLS)
+    table.add_column(no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*row)
     return Group(Text(), table)
 
 
+def _filled(lines: Sequence[str]) -> str:
+    # Always as many, so that nothing below moves.
+    return "\n".join([*lines[:_REASON_LINES], *[""] * (_REASON_LINES - len(lines))])
+
+
+def _events(scene: Scene) -> Text:
+    lines = []
+    for told in scene.recording.events[-_EVENT_LINES:]:
+        at_seconds = told.arrived_at_seconds - scene.began_at_seconds
+        style = STATE_COLORS.get(told.state, "")
+        lines.append(Text.assemble((f"{at_seconds:.0f} s  ", "dim"), (headline(told), style)))
+    lines = lines or [Text("none so far", style="dim")]
+    return Text("\n").join([*lines, *[Text()] * (_EVENT_LINES - len(lines))])
+
+
+def _other_figures(scene: Scene, export: Export) -> RenderableType:
+    used = export.value("cpython.memory.heap.used")
+    committed = export.value("cpython.memory.heap.committed")
+    live = percent(used / committed, 0) if used is not None and committed else UNKNOWN
+    parts = (
+        f"heap {mebibytes(committed)} MiB, {live} live",
+        f"external {mebibytes(export.value('cpython.memory.external'))}",
+        f"virtual {mebibytes(export.value('process.memory.virtual'))}",
+        f"monitor {percent(scene.recording.monitor_cpu_share)} of a core",
+    )
+    return Text(" · ".join(parts), style="dim")
+
+
 def _footer(scene: Scene, export: Export) -> RenderableType:
     recording = scene.recording
     return Text(
-        f"\n{recording.exact_exports} of {len(recording.exports)} exports over OTLP add up · "
+        f"{recording.exact_exports} of {len(recording.exports)} exports over OTLP add up · "
         f"{scene.requests} requests answered by process {export.pid}",
         style="dim",
     )
@@ -180,6 +233,7 @@ def _footer(scene: Scene, export: Export) -> RenderableType:
 _PARTS: Final[tuple[Callable[[Scene, Export], RenderableType], ...]] = (
     _total,
     _segments,
+    _verdict,
     _other_figures,
     _footer,
 )

@@ -104,7 +104,7 @@ def _show(seconds: float, interruption: Interruption, *, has_color: bool) -> int
         display.show(last)
     recording = last.recording
     if recording.exports:
-        sys.stdout.write(f"\n{summary(recording)}\n")
+        sys.stdout.write(f"\n{summary(last)}\n")
     if interruption.has_come():
         sys.stdout.write("Interrupted; the sample service has ended.\n")
     sys.stdout.flush()
