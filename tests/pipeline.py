@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
+import threading
+import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from tests import tools
 from tests.tools import Server, eventually, free_ports, get_json, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CONFIGS = Path(__file__).resolve().parents[1] / "collector-config"
 SAMPLE = CONFIGS / "sample"
@@ -125,8 +128,40 @@ class Pipeline:
         eventually(both_have_answered, self.service, seconds=10)
 
 
+def gunicorn(program: Path) -> list[str | Path]:
+    """Return the command that serves a program's folder, instrumented from outside."""
+    return [
+        *(PROGRAMS / "opentelemetry-instrument", PROGRAMS / "gunicorn", "service:app"),
+        *("--chdir", program, "-c", program / "gunicorn.conf.py"),
+    ]
+
+
 @contextlib.contextmanager
-def pipeline(folder: Path, collector: Collector, **settings: str) -> Iterator[Pipeline]:
+def visitors(url: str, see: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Send some twenty requests a second from a thread; `see` is handed each answer."""
+    stop = threading.Event()
+
+    def visit() -> None:
+        begin = time.monotonic()
+        for number in itertools.count():
+            if stop.wait(max(begin + number / 20 - time.monotonic(), 0)):
+                return
+            with contextlib.suppress(OSError):  # it is starting or ending
+                see(get_json(url))
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def pipeline(
+    folder: Path, collector: Collector, program: Path = SAMPLE, **settings: str
+) -> Iterator[Pipeline]:
     """Start Prometheus and the service; the collector is the caller's to start and stop."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     env = {
@@ -147,13 +182,9 @@ def pipeline(folder: Path, collector: Collector, **settings: str) -> Iterator[Pi
         "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         **settings,
     }
-    command = [
-        *(PROGRAMS / "opentelemetry-instrument", PROGRAMS / "gunicorn", "service:app"),
-        *("--chdir", SAMPLE, "-c", SAMPLE / "gunicorn.conf.py"),
-    ]
     with (
         prometheus(folder, collector) as (server, url),
-        running("service", command, folder, env) as service,
+        running("service", gunicorn(program), folder, env) as service,
     ):
         yield Pipeline(collector, service, f"http://{address}", server, url)
 
