@@ -293,6 +293,18 @@ def test_subcommands_and_their_options_exist(
         assert all(word in described for word in words if word.startswith("--")), command
 
 
+def test_scores_in_the_readme_are_those_that_were_measured() -> None:
+    def rows(document: Path) -> list[str]:
+        text = document.read_text().partition("<!-- scores:begin -->")[2]
+        table = text.partition("<!-- scores:end -->")[0]
+        return [line for line in table.splitlines() if line.startswith("|")]
+
+    shown = rows(README)
+    measured = rows(ROOT / "benchmarks" / "detection" / "README.md")
+    assert len(shown) > 2
+    assert set(shown) <= set(measured)
+
+
 def test_every_subcommand_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
