@@ -74,7 +74,7 @@ PHASES: Final = (
         ("other_anonymous", "file", "shared"),
         "/mappings",
         2,
-        0.07,
+        0.06,
     ),
     Phase(
         "building two reports",
@@ -83,7 +83,7 @@ PHASES: Final = (
         ("native_heap",),
         "/reports",
         2,
-        0.06,
+        0.05,
     ),
     Phase(
         "dropping 7 of 8 rows",
@@ -92,7 +92,7 @@ PHASES: Final = (
         ("retained",),
         "/reports/thin",
         2,
-        0.07,
+        0.09,
     ),
     Phase(
         "letting everything go",

@@ -174,13 +174,9 @@ def _verdict(scene: Scene, export: Export) -> RenderableType:
     course = sparkline(scene.recording.series(RISK_METRIC), _RISK_CELLS, smallest_scale=1.0)
     said = UNKNOWN if risk is None else f"{risk:.2f}"
     reason = "" if scene.opinion is None else scene.opinion.reason
+    judged = Text.assemble((f"{said}  {state:<12}", f"bold {color}"), (course, color))
     rows = [
-        (
-            "risk",
-            Text.assemble(
-                (f"{said}  ", f"bold {color}"), (course, color), (f"  {state}", f"bold {color}")
-            ),
-        ),
+        ("risk", judged),
         ("growth", Text(growth(export) or "nothing is under suspicion")),
         ("reason", Text(_filled(textwrap.wrap(reason, WIDTH - 4 - _LABEL_CELLS)))),
         ("events", _events(scene)),
@@ -216,7 +212,7 @@ def _other_figures(scene: Scene, export: Export) -> RenderableType:
         f"heap {mebibytes(committed)} MiB, {live} live",
         f"external {mebibytes(export.value('cpython.memory.external'))}",
         f"virtual {mebibytes(export.value('process.memory.virtual'))}",
-        f"monitor {percent(scene.recording.monitor_cpu_share)} of a core",
+        f"monitor {percent(scene.recording.monitor_cpu_share)} CPU",
     )
     return Text(" · ".join(parts), style="dim")
 
@@ -224,7 +220,7 @@ def _other_figures(scene: Scene, export: Export) -> RenderableType:
 def _footer(scene: Scene, export: Export) -> RenderableType:
     recording = scene.recording
     return Text(
-        f"{recording.exact_exports} of {len(recording.exports)} exports over OTLP add up · "
+        f"{recording.exact_exports} of {len(recording.exports)} exports add up · "
         f"{scene.requests} requests answered by process {export.pid}",
         style="dim",
     )

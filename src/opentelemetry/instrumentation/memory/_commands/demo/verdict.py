@@ -43,7 +43,7 @@ def event(told: LeakEvent) -> str:
 def leak_began_seconds(scene: Scene) -> float | None:
     """Return when the leak began, from the start of the run, or None when it has not."""
     for start in scene.starts:
-        if start.phase is LEAK:
+        if start.phase == LEAK:
             return start.at_seconds - scene.began_at_seconds
     return None
 
