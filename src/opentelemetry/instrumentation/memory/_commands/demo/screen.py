@@ -212,7 +212,7 @@ def _other_figures(scene: Scene, export: Export) -> RenderableType:
         f"heap {mebibytes(committed)} MiB, {live} live",
         f"external {mebibytes(export.value('cpython.memory.external'))}",
         f"virtual {mebibytes(export.value('process.memory.virtual'))}",
-        f"monitor {percent(scene.recording.monitor_cpu_share)} CPU",
+        f"monitor {percent(scene.recording.monitor_cpu_share)}",
     )
     return Text(" · ".join(parts), style="dim")
 
