@@ -90,7 +90,7 @@ def test_the_screen_shows_a_verdict_with_its_course_and_its_events() -> None:
     events = (replace(CONFIRMED, state="suspected", risk=0.6), CONFIRMED)
     shown = screen_of(scene_of(*events, exports=exports, opinion=Opinion("confirmed", GUILTY)))
     for told in (
-        "0.97  ▁▁▅█",
+        "0.97  confirmed   ▁▁▅█",
         "python_heap 2.4 MiB/s, the limit of 512.0 MiB is reached in 2.8 min",
         "python heap has grown by 38.0 MiB in 16 s",
         "suspected, risk 0.60",
@@ -150,6 +150,11 @@ def test_the_end_does_not_claim_what_was_not_confirmed(opinion: Opinion | None, 
     assert said.startswith(told)
     assert "too short" in said
     assert "about 300" in said
+
+
+def test_a_last_export_that_is_newer_than_the_last_answer_is_believed() -> None:
+    said = conclusion(scene_of(exports=(export_of(0.6),), opinion=Opinion("quiet", QUIET)))
+    assert said.startswith("Verdict: suspected, not confirmed.")
 
 
 def test_a_run_that_ended_before_the_leak_says_so() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._commands.demo.figures import duration, mebibytes
 from opentelemetry.instrumentation.memory._commands.demo.phases import LEAK
 from opentelemetry.instrumentation.memory._commands.demo.recording import (
     EXHAUSTION_METRIC,
     LIMIT_METRIC,
+    RISK_METRIC,
 )
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._commands.demo.play import Scene
     from opentelemetry.instrumentation.memory._commands.demo.recording import Export, LeakEvent
+
+_SUSPECTED_RISK: Final = 0.5
 
 
 def growth(export: Export) -> str:
@@ -70,7 +73,9 @@ def conclusion(scene: Scene) -> str:
         return _confirmed(scene, confirmed, began_seconds)
     samples = (scene.elapsed_seconds - began_seconds) / scene.sampling_seconds
     state = "none" if scene.opinion is None else scene.opinion.state
-    told = "suspected, not confirmed" if state == "suspected" else f"{state}, nothing confirmed"
+    # The last export may be newer than what the service was last asked.
+    is_suspected = state == "suspected" or _last_risk(scene) >= _SUSPECTED_RISK
+    told = "suspected, not confirmed" if is_suspected else f"{state}, nothing confirmed"
     reason = "" if scene.opinion is None else f"\nReason: {scene.opinion.reason}."
     return (
         f"Verdict: {told}. The run was too short: evidence counts in samples, and there were about "
@@ -90,6 +95,11 @@ def _confirmed(scene: Scene, told: LeakEvent, began_seconds: float) -> str:
     if at_the_end:
         lines.append(f"At the end: {at_the_end}.")
     return "\n".join(lines)
+
+
+def _last_risk(scene: Scene) -> float:
+    latest = scene.recording.latest
+    return 0.0 if latest is None else latest.value(RISK_METRIC) or 0.0
 
 
 def _exhaustion(seconds: float, limit_bytes: float | None) -> str:
