@@ -15,9 +15,23 @@ CONFIRMED_RISK: Final = 0.9
 WITHDRAWN_RISK: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a rise must fulfil to be a leak at all; beyond any of these it is something else."""
+    """What a rise must fulfil to be a leak at all; beyond any of these it is something else.
+
+    Attributes:
+        least_share_of_resident: Height, as a share of the resident set before it.
+        most_times_to_limit: Headroom, in heights.
+        least_over_given_back: Height, in heights of like rises that were given back.
+        least_over_noise: Height, in heights of shorter rises that were given back.
+        largest_step: Largest step, as a share of the height.
+        most_concavity: How much it may slow down.
+        most_fallen_back: How far below its peak it may be, as a share of the height.
+        most_pace_before: Up to what earlier pace it counts as beginning from rest.
+        least_share_of_history: Where it did not: the least part of the history that it takes up.
+        most_height_before: There: the most it rose before, in heights.
+        most_share_of_logarithm: There: the most concavity, as a share of a logarithm's.
+    """
 
     least_share_of_resident: float
     most_times_to_limit: float
@@ -32,10 +46,35 @@ class Limits:
     most_share_of_logarithm: float
 
 
-# What raises a verdict, and the wider limits within which a raised one holds: a season's ebb, one
-# large step or a pause do not withdraw what took long to establish.
-RAISE: Final = Limits(0.02, 80.0, 1.3, 1.0, 0.27, 0.05, 0.35, 0.4, 0.5, 1.0, 0.5)
-HOLD: Final = Limits(0.015, 120.0, 0.9, 0.7, 0.4, 0.09, 1.2, 0.6, 0.4, 1.5, 0.8)
+# What raises a verdict.
+RAISE: Final = Limits(
+    least_share_of_resident=0.02,
+    most_times_to_limit=80.0,
+    least_over_given_back=1.3,
+    least_over_noise=1.0,
+    largest_step=0.27,
+    most_concavity=0.05,
+    most_fallen_back=0.35,
+    most_pace_before=0.4,
+    least_share_of_history=0.5,
+    most_height_before=1.0,
+    most_share_of_logarithm=0.5,
+)
+# The wider limits within which a raised one holds: a season's ebb, one large step or a pause do not
+# withdraw what took long to establish.
+HOLD: Final = Limits(
+    least_share_of_resident=0.015,
+    most_times_to_limit=120.0,
+    least_over_given_back=0.9,
+    least_over_noise=0.7,
+    largest_step=0.4,
+    most_concavity=0.09,
+    most_fallen_back=1.2,
+    most_pace_before=0.6,
+    least_share_of_history=0.4,
+    most_height_before=1.5,
+    most_share_of_logarithm=0.8,
+)
 
 _MOST_CONVEXITY: Final = 0.3
 # A rise that makes up nearly the whole history has no quiet before it to compare with.
