@@ -303,3 +303,34 @@ def test_another_process_is_judged_from_its_own_beginning() -> None:
         for each in leaking()
     ]
     assert after(again, detector).state == "confirmed"
+
+
+def confirmed_at(samples: Iterable[MemorySample]) -> int | None:
+    detector = LeakDetector()
+    states = [detector.update(each).state for each in samples]
+    return states.index("confirmed") if "confirmed" in states else None
+
+
+@pytest.mark.parametrize("every", [2, 4, 8])
+def test_source_that_rests_between_reads_delays_the_verdict_little(every: int) -> None:
+    read = leaking()
+    rested = []
+    for number, sample in enumerate(read):
+        last = read[number - number % every]
+        age = sample.taken_at_seconds - last.taken_at_seconds
+        rested.append(
+            replace(sample, heap_used_bytes=last.heap_used_bytes, python_heap_age_seconds=age)
+        )
+    at_once, late = confirmed_at(read), confirmed_at(rested)
+    assert at_once is not None
+    assert late is not None
+    assert late <= 1.25 * at_once
+    assert after(rested).segment == "python_heap"
+
+
+def test_growth_of_a_leak_that_began_late_is_that_of_the_leak() -> None:
+    quiet, slope = N // 2, 50_000
+    levels = shapes.line(slope / shapes.MIB, start=quiet)
+    verdict = after(Process("python_heap").samples(shapes.add(shapes.flat(40.0), levels)))
+    assert verdict.state == "confirmed"
+    assert verdict.growth[0].bytes_per_second == pytest.approx(slope, rel=0.25)

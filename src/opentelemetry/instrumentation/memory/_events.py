@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry._logs import SeverityNumber, get_logger
@@ -33,9 +34,13 @@ class LeakEvents:
     def __init__(self, provider: LoggerProvider | None = None) -> None:
         self._logger: Logger = get_logger(SCOPE_NAME, __version__, logger_provider=provider)
         self._told: LeakState = "quiet"
+        self._pid = os.getpid()
 
     def notice(self, verdict: LeakVerdict) -> None:
         """Emit an event if the verdict's state is news."""
+        if self._pid != os.getpid():
+            # What was told of the parent is no news of a forked child.
+            self._told, self._pid = "quiet", os.getpid()
         state = verdict.state
         if state == "quiet" and self._told in ("suspected", "confirmed"):
             state = "recovered"

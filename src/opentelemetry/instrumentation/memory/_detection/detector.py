@@ -73,6 +73,7 @@ class LeakDetector:
         self._watches: dict[Segment, SegmentWatch] = {}
         # The segments under suspicion, each with the highest risk under the strict limits so far.
         self._raised: dict[Segment, float] = {}
+        self._last_levels: dict[Segment, float] = {}
         self._absent_ticks: dict[Segment, int] = {}
         self._tick_count = 0
         self._recovered_at = 0
@@ -113,6 +114,7 @@ class LeakDetector:
             "ticks": self._ticks.to_state(),
             "watches": {name: watch.to_state() for name, watch in self._watches.items()},
             "raised": dict(self._raised),
+            "last_levels": dict(self._last_levels),
             "absent_ticks": dict(self._absent_ticks),
             "tick_count": self._tick_count,
             "recovered_at": self._recovered_at,
@@ -135,7 +137,7 @@ class LeakDetector:
             detector._pid = None if saved["pid"] is None else whole(saved["pid"])
             detector._ticks = Ticks.from_state(saved["ticks"])
             watches, absent = members(saved["watches"]), members(saved["absent_ticks"])
-            raised = members(saved["raised"])
+            raised, levels = members(saved["raised"]), members(saved["last_levels"])
             detector._tick_count = whole(saved["tick_count"])
             detector._recovered_at = whole(saved["recovered_at"])
             detector._verdict = _restored_verdict(members(saved["verdict"]))
@@ -144,6 +146,9 @@ class LeakDetector:
         known = [name for name in WATCHED if name in watches]
         detector._watches = {name: SegmentWatch.from_state(watches[name]) for name in known}
         detector._raised = {name: number(raised[name], 0) for name in known if name in raised}
+        detector._last_levels = {
+            name: number(levels[name], 0) for name in WATCHED if name in levels
+        }
         detector._absent_ticks = {name: whole(absent[name]) for name in known if name in absent}
         return detector
 
@@ -155,9 +160,13 @@ class LeakDetector:
 
     def _values(self, sample: MemorySample, hour: int | None) -> dict[str, float]:
         baseline = self._baseline
+        # A source that rests still tells what it told last: growth is seen in larger steps then,
+        # and its segment gathers evidence no slower than the others.
+        self._last_levels.update(fresh_levels(sample))
         seen = {
             name: level if baseline is None else baseline.excess(name, level, hour)
-            for name, level in fresh_levels(sample).items()
+            for name, level in self._last_levels.items()
+            if read_level(sample, name) is not None
         }
         return {name: level for name, level in seen.items() if level is not None}
 
@@ -174,6 +183,7 @@ class LeakDetector:
         for name in gone:
             del self._watches[name], self._absent_ticks[name]
             self._raised.pop(name, None)
+            self._last_levels.pop(name, None)
         return bool(gone)
 
     def _judge(self, sample: MemorySample) -> LeakVerdict:
@@ -194,10 +204,11 @@ class LeakDetector:
                 else:
                     self._raised[segment] = raised
         suspects = [segment for segment in LIVE if segment in self._raised]
-        suspects.sort(key=lambda segment: -self._held(segment).hold_score)
+        suspects.sort(key=lambda segment: -self._held(segment).bytes_per_second)
         state = self._next_state(firm, is_suspected=bool(suspects))
         if suspects:
-            return self._accuse(sample, state, suspects, risks[suspects[0]])
+            highest = max(risks[name] for name in suspects)
+            return self._accuse(sample, state, suspects, highest)
         highest = max((value for name, value in risks.items() if name in LIVE), default=0.0)
         return self._acquit(state, highest)
 
@@ -245,7 +256,7 @@ class LeakDetector:
         return LeakVerdict(state, highest_risk, reason=withdrawal + reason)
 
     def _held(self, segment: Segment) -> Judgement:
-        return self._watches[segment].best(is_raised=True)
+        return self._watches[segment].longest_held()
 
 
 def _time_to_exhaustion(sample: MemorySample, growth: tuple[Growth, ...]) -> float | None:

@@ -73,6 +73,14 @@ class SegmentWatch:
             return max(self._judgements, key=lambda each: each.hold_score)
         return max(self._judgements, key=lambda each: each.raise_score)
 
+    def longest_held(self) -> Judgement:
+        """Return the judgement of the scale that sees the longest rise that holds.
+
+        Its pace is the least disturbed by teeth and seasons.
+        """
+        held = [each for each in self._judgements if each.hold_score > risk.IMPLAUSIBLE]
+        return max(held, key=lambda each: each.seconds) if held else self.best(is_raised=True)
+
     def tallest(self) -> Judgement:
         """Return the judgement of the scale that sees the highest rise."""
         return max(self._judgements, key=lambda each: each.height_bytes)
@@ -136,7 +144,7 @@ def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -
     return Judgement(
         raise_score=raised,
         hold_score=held,
-        bytes_per_second=described.bytes_per_second,
+        bytes_per_second=described.bytes_per_second / risk.rising_share(described),
         seconds=described.seconds,
         height_bytes=described.height,
         obstacle=risk.obstacle(tallest, resident_bytes, limit_bytes, risk.RAISE),
