@@ -1,4 +1,4 @@
-"""A fork while the parent is exporting: the child must not stay silent."""
+"""A fork while the parent is exporting or collecting: the child must not stay silent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -17,6 +17,9 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from opentelemetry.instrumentation.memory import MemoryInstrumentor
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Observation
 
 DEADLINE_SECONDS = 20
 
@@ -64,6 +67,47 @@ def test_child_forked_during_an_export_of_its_parent_exports_its_own() -> None:
         os.waitpid(child, 0)
         MemoryInstrumentor().uninstrument()
         exporter.may_end.set()
+        provider.shutdown()
+        os.close(exporter.read_end)
+        os.close(exporter.write_end)
+
+
+class PatientExporter(SlowExporter):
+    """Tells of every export in a child, and keeps nobody waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end.set()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_child_forked_during_a_slow_collection_of_its_parent_exports_its_own() -> None:
+    exporter = PatientExporter()
+    parent = os.getpid()
+    is_collecting, may_end = threading.Event(), threading.Event()
+
+    def slow(_: CallbackOptions) -> list[Observation]:
+        if os.getpid() == parent:
+            is_collecting.set()
+            may_end.wait(DEADLINE_SECONDS)
+        return []
+
+    provider = MeterProvider([PeriodicExportingMetricReader(exporter, export_interval_millis=50)])
+    MemoryInstrumentor().instrument(meter_provider=provider)
+    provider.get_meter("another").create_observable_gauge("slow", callbacks=[slow])
+    assert is_collecting.wait(DEADLINE_SECONDS)
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        readable, _, _ = select.select([exporter.read_end], [], [], DEADLINE_SECONDS)
+        assert readable, "the child exported nothing"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        may_end.set()
+        MemoryInstrumentor().uninstrument()
         provider.shutdown()
         os.close(exporter.read_end)
         os.close(exporter.write_end)

@@ -264,3 +264,18 @@ def test_hooks_swallow_what_goes_wrong(runtime: Runtime, caplog: pytest.LogCaptu
     runtime.start()
     _runtime._for_each_running(fail)()
     assert "broken" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_thread_that_something_has_killed_is_replaced_at_the_next_collection(
+    runtime: Runtime,
+) -> None:
+    runtime.start()
+    process = runtime._own()
+    killed = process.thread
+    assert killed is not None
+    killed.stop(PATIENCE_SECONDS)
+    assert not killed.is_alive()
+    assert runtime.sample_for_collection() is not None
+    assert process.thread is not killed
+    assert process.is_sampled()

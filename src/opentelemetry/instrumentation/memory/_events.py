@@ -27,8 +27,8 @@ _SEVERITY: Final[dict[LeakState, SeverityNumber]] = {
 class LeakEvents:
     """Emits `process.memory.leak` on each change to suspected, confirmed or recovered.
 
-    Called by the sampling thread, never by a metric callback or a request. A suspicion that comes
-    to nothing is `recovered` as well, so that every alarm has its end.
+    Called by the sampling thread; only where that is switched off, by the metric collection. A
+    suspicion that comes to nothing is `recovered` as well, so that every alarm has its end.
     """
 
     def __init__(self, provider: LoggerProvider | None = None) -> None:

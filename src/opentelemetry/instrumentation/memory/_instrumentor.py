@@ -13,13 +13,13 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from opentelemetry.metrics import get_meter_provider
 
 from opentelemetry.instrumentation.memory._events import LeakEvents
-from opentelemetry.instrumentation.memory._export_lock import unwatch, watch
 from opentelemetry.instrumentation.memory._metrics import (
     Reporter,
     is_placeholder,
     reporter_for,
 )
 from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
+from opentelemetry.instrumentation.memory._sdk_locks import unwatch, watch
 from opentelemetry.instrumentation.memory.config import MemoryConfig
 from opentelemetry.instrumentation.memory.package import _instruments
 

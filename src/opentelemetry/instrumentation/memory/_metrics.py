@@ -1,4 +1,4 @@
-"""The instrument table; callbacks report one sample a collection and never touch the system."""
+"""The instrument table; the callbacks of one collection report one sample."""
 
 from __future__ import annotations
 

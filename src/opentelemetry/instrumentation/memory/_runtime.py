@@ -78,6 +78,14 @@ class _Process:
         """Judge a sample that the thread took, which may also read and write the baseline."""
         self.sampler.risk = self.judge.consider_and_learn(sample).risk
 
+    def is_sampled(self) -> bool:
+        """Tell whether a thread takes samples."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def thread_cpu_seconds(self) -> float:
+        """Return the CPU time that the thread has used."""
+        return 0.0 if self.thread is None else self.thread.cpu_seconds
+
     def acquire_guard(self, timeout_seconds: float = _GUARD_TIMEOUT_SECONDS) -> bool:
         """Take the guard, and tell whether it could be had in time."""
         return bool(self.guard.acquire(timeout=timeout_seconds))
@@ -260,10 +268,10 @@ class Runtime:
 
     def _ensure_thread(self, process: _Process) -> None:
         is_wanted = self._config.background_sampling and not self._is_exiting
-        if process.thread is not None or not is_wanted or not process.acquire_guard():
+        if process.is_sampled() or not is_wanted or not process.acquire_guard():
             return
         try:
-            if process.thread is None and not self._is_exiting:
+            if not process.is_sampled() and not self._is_exiting:
                 thread = SamplingThread(
                     process.sampler,
                     self._clock,
@@ -271,6 +279,8 @@ class Runtime:
                     process.consider_and_learn,
                 )
                 thread.start()
+                # A thread that something has killed is replaced, and its cost stays counted.
+                process.collection_cpu_seconds += process.thread_cpu_seconds()
                 process.thread = thread
         except RuntimeError:
             # "can't start new thread", or the interpreter is shutting down. Collections go on
@@ -287,9 +297,8 @@ _spent_by_stopped: Final[dict[int, float]] = {}
 
 
 def _cpu_seconds(process: _Process) -> float:
-    thread_seconds = 0.0 if process.thread is None else process.thread.cpu_seconds
     stopped_seconds = _spent_by_stopped.get(process.pid, 0.0)
-    return stopped_seconds + thread_seconds + process.collection_cpu_seconds
+    return stopped_seconds + process.thread_cpu_seconds() + process.collection_cpu_seconds
 
 
 def _attempt(do: Callable[[Runtime], None], runtime: Runtime) -> None:

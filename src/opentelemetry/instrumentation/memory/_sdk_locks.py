@@ -1,0 +1,60 @@
+"""Lets a child report that was forked while its parent was collecting or exporting.
+
+The SDK restarts its periodic reader in a child, but renews neither the lock that the reader holds
+while it exports (opentelemetry-sdk 1.45, `PeriodicExportingMetricReader._at_fork_reinit`) nor the
+one held while callbacks run (`SynchronousMeasurementConsumer`): whoever held it is not there any
+more, so the child's metrics stay silent for ever. With a collector that hangs, the first is held
+for the export's whole timeout: 10 of every 60 seconds at the defaults.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from opentelemetry.metrics import get_meter_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.metrics import MeterProvider
+
+_watched: Final[WeakSet[MeterProvider]] = WeakSet()
+
+
+def watch(provider: MeterProvider) -> None:
+    """Free the provider's locks in every child that is forked from now on."""
+    _watched.add(provider)
+
+
+def unwatch() -> None:
+    """Leave all providers alone again."""
+    _watched.clear()
+
+
+def _free_all() -> None:
+    # A placeholder was watched where the application has set its provider since.
+    for provider in (*_watched, get_meter_provider()) if _watched else ():
+        for lock in _locks(provider):
+            # The child has one thread at this moment, or the reader's new one, which first waits
+            # for its interval: a lock that is held now is held by nobody.
+            with contextlib.suppress(Exception):
+                if lock.locked():
+                    lock.release()
+
+
+def _locks(provider: MeterProvider) -> Iterator[Any]:
+    consumer = getattr(provider, "_measurement_consumer", None)
+    for owner, name in (
+        (consumer, "_lock"),
+        *((reader, "_export_lock") for reader in getattr(provider, "_metric_readers", ())),
+    ):
+        lock = getattr(owner, name, None)
+        if lock is not None:
+            yield lock
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_all)
