@@ -213,15 +213,22 @@ def test_declarative_file_wins_over_the_environment(sink: OtlpSink, tmp_path: Pa
     ("option", "message"),
     [
         ("limit_bytes: much", "limit_bytes='much': expected bytes between"),
-        ("limit_bites: 1GiB", "limit_bites"),
+        ("limit_bites: 1GiB", "did you mean limit_bytes?"),
     ],
 )
-def test_bad_option_in_the_file_is_one_clear_error_and_the_defaults(
+def test_bad_option_in_the_file_is_one_warning_and_the_others_hold(
     option: str, message: str, sink: OtlpSink, tmp_path: Path
 ) -> None:
-    said, log = run(configuration_file(sink, tmp_path, option))
-    assert said["config"] == DEFAULTS
+    environment = configuration_file(sink, tmp_path, option, "max_interval_seconds: 20")
+    said, log = run({**environment, "OTEL_PYTHON_MEMORY_LIMIT_BYTES": "512Mi"})
+    assert said["config"] == {
+        **DEFAULTS,
+        "max_interval_seconds": 20.0,
+        "limit_bytes": 512 * 2**20,
+    }
     assert log.count(message) == 1, log
+    assert log.count("declarative configuration: ") == 1, log
+    assert "Traceback" not in log
     assert reports_memory(sink)
 
 

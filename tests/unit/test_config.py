@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from opentelemetry.instrumentation.memory import ConfigError, MemoryConfig, environment_variables
-from opentelemetry.instrumentation.memory.config import service_identity, settings
+from opentelemetry.instrumentation.memory.config import allowed_options, service_identity, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,9 @@ ALLOWED_TEXTS = [
     ("limit_bytes", "512 MiB", 512 * MIB),
     ("limit_bytes", "1024kib", MIB),
     ("limit_bytes", " 2GiB ", 2048 * MIB),
+    ("limit_bytes", "1024Ki", MIB),
+    ("limit_bytes", "512Mi", 512 * MIB),
+    ("limit_bytes", "2 gi", 2048 * MIB),
     ("limit_bytes", str(2**60), 2**60),
     ("background_sampling", "true", True),
     ("background_sampling", "FALSE", False),
@@ -81,10 +84,11 @@ REFUSED_TEXTS = [
 ALLOWED_WORDS = {
     "min_interval_seconds": "seconds between 0.05 and 3600",
     "max_interval_seconds": "seconds between 0.05 and 3600",
-    "background_sampling": "true or false",
+    "background_sampling": "true or false (or 1, 0)",
     "budget_percent": "percent of one core between 0.001 and 100",
-    "limit_bytes": f"bytes between 1048576 and {2**60}, such as 536870912 or 512MiB",
-    "process_metrics": "true or false",
+    "limit_bytes": f"bytes between 1048576 and {2**60}, such as 536870912 or 512MiB "
+    "(KiB, MiB, GiB or Ki, Mi, Gi)",
+    "process_metrics": "true or false (or 1, 0)",
     "baseline_directory": "an absolute path, such as /var/lib/otel-memory",
 }
 
@@ -217,10 +221,9 @@ def test_environment_of_the_process_is_the_default_one(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("options", "environ", "expected"),
     [
-        ({}, {"MIN": "20"}, (0.5, 10.0)),
-        ({}, {"MAX": "0.1"}, (0.5, 10.0)),
         ({}, {"MIN": "30", "MAX": "20"}, (0.5, 10.0)),
         ({"max_interval_seconds": 5}, {"MIN": "8"}, (0.5, 5.0)),
+        ({"max_interval_seconds": 0.1}, {"MIN": "8"}, (0.1, 0.1)),
         ({"min_interval_seconds": 6}, {"MAX": "5"}, (6.0, 10.0)),
     ],
 )
@@ -237,18 +240,88 @@ def test_intervals_that_contradict_each_other_fall_back_with_one_warning(
     assert config.limit_bytes == 64 * MIB
     (record,) = caplog.records
     assert record.message.startswith("min_interval_seconds=")
-    assert "expected at most max_interval_seconds" in record.message
+    assert "and max_interval_seconds=" in record.message
     assert all(name in record.message for name in inherited)
 
 
 def test_keywords_that_contradict_each_other_raise() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"min_interval_seconds=5: expected at most max_interval_seconds, which is 1$",
+        match="min_interval_seconds=5 and max_interval_seconds=1: expected the first to be at most",
     ):
         MemoryConfig(min_interval_seconds=5, max_interval_seconds=1)
-    with pytest.raises(ConfigError, match="min_interval_seconds=20"):
-        MemoryConfig.resolve({"min_interval_seconds": 20}, {})
+    with pytest.raises(ConfigError, match="min_interval_seconds=20 and max_interval_seconds=10"):
+        MemoryConfig.resolve({"min_interval_seconds": 20, "max_interval_seconds": 10}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("max_interval_seconds", "0.1", (0.1, 0.1)),
+        ("max_interval_seconds", "5", (0.5, 5.0)),
+        ("min_interval_seconds", "20", (20.0, 20.0)),
+        ("min_interval_seconds", "2", (2.0, 10.0)),
+    ],
+)
+def test_default_of_one_interval_gives_way_to_the_other(
+    name: str, given: str, expected: tuple[float, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    for config in (
+        MemoryConfig.resolve({name: float(given)}, {}),
+        MemoryConfig.resolve({}, {settings()[name].variable: given}),
+    ):
+        assert (config.min_interval_seconds, config.max_interval_seconds) == expected
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("LIMIT_BYTE", f"; did you mean {PREFIX}LIMIT_BYTES?"),
+        ("MAX_INTERVAL_SECOND", f"; did you mean {PREFIX}MAX_INTERVAL_SECONDS?"),
+    ],
+)
+def test_misspelt_variable_is_one_warning_with_the_nearest_name(
+    wrong: str, hint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {PREFIX + wrong: "5", f"{PREFIX}BUDGET_PERCENT": "2", "OTEL_PYTHON_LOG_LEVEL": "x"}
+    assert MemoryConfig.resolve({}, environ) == MemoryConfig(budget_percent=2)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message.startswith(f"{PREFIX}{wrong}='5': unknown variable, expected one of ")
+    assert record.message.endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "warning"),
+    [
+        ({"limit_bytes": "much"}, {}, "limit_bytes='much': expected bytes between 1048576"),
+        ({"limit_bites": "1Gi"}, {}, "limit_bites='1Gi': unknown setting, expected one of min_"),
+        (
+            {"min_interval_seconds": 5, "max_interval_seconds": 1},
+            {},
+            "min_interval_seconds=5 and max_interval_seconds=1: expected the first",
+        ),
+        ({"min_interval_seconds": 20}, {"min_interval_seconds": 20.0}, None),
+        ({"limit_bytes": None}, {}, None),
+    ],
+)
+def test_options_of_a_file_are_kept_but_for_the_bad_ones(
+    options: dict[str, Any],
+    kept: dict[str, Any],
+    warning: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = allowed_options({"budget_percent": 2, **options}, "otel.yaml")
+    assert found == {"budget_percent": 2.0, **kept}
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == (warning is not None)
+    assert all(each.startswith(f"otel.yaml: {warning}") for each in messages)
+
+
+def test_misspelt_option_of_a_file_suggests_the_nearest(caplog: pytest.LogCaptureFixture) -> None:
+    allowed_options({"limit_bites": "1Gi"}, "otel.yaml")
+    assert "did you mean limit_bytes?; ignoring it" in caplog.text
 
 
 def test_bad_keyword_raises_whatever_the_environment_says(

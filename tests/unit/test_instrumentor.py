@@ -289,6 +289,19 @@ def test_every_setting_is_a_declarative_option_that_defaults_to_not_given() -> N
     assert MemoryConfig.resolve(vars(options), environ={}) == MemoryConfig()
 
 
+def test_declarative_options_take_anything_and_keep_what_is_allowed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options = MemoryInstrumentor.configuration(
+        limit_bites="1GiB", budget_percent="much", max_interval_seconds=20
+    )
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    assert given == {"max_interval_seconds": 20.0}
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "declarative configuration: limit_bites='1GiB': unknown setting" in caplog.text
+    assert "declarative configuration: budget_percent='much': expected percent" in caplog.text
+
+
 def test_latest_sample_and_history_describe_this_process(
     instrumentor: MemoryInstrumentor, provider: MeterProvider
 ) -> None:

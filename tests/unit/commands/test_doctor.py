@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.fakes import MIB, FakeProbe, fake_probes
 
 from opentelemetry.instrumentation.memory._commands.doctor.examine import examine
@@ -19,7 +21,6 @@ from opentelemetry.instrumentation.memory.exceptions import SourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from opentelemetry.instrumentation.memory._commands.doctor.report import Report
 
@@ -139,6 +140,44 @@ def test_settings_are_shown_with_where_they_come_from() -> None:
     assert problem in text(report)
 
 
+def test_an_interval_that_gave_way_is_shown_as_no_variable_s() -> None:
+    report = report_with({"OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS": "0.1"})
+    settings = {setting.name: setting for setting in report.settings}
+    assert settings["min_interval_seconds"].value == 0.1
+    assert settings["min_interval_seconds"].origin == "default"
+    assert report.setting_problems == ()
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest() -> None:
+    report = report_with({"OTEL_PYTHON_MEMORY_LIMIT_BYTE": "512Mi"})
+    (problem,) = report.setting_problems
+    assert problem.startswith("OTEL_PYTHON_MEMORY_LIMIT_BYTE='512Mi': unknown variable")
+    assert problem.endswith("did you mean OTEL_PYTHON_MEMORY_LIMIT_BYTES?")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a directory that not even root writes")
+@pytest.mark.parametrize("directory", ["/proc/nope", "/proc/nope/baselines", "/proc"])
+def test_a_baseline_directory_that_cannot_be_written_is_reported(directory: str) -> None:
+    report = report_with({"OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY": directory})
+    (problem,) = report.setting_problems
+    assert problem.startswith(f"baseline_directory={directory}: cannot be written, ")
+    assert problem in text(report)
+
+
+def test_a_baseline_directory_that_is_a_file_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for directory in (tmp_path / "file", tmp_path / "file" / "baselines"):
+        report = report_with({"OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY": str(directory)})
+        assert "cannot be written, Not a directory" in report.setting_problems[0]
+
+
+def test_a_baseline_directory_is_tried_without_a_trace(tmp_path: Path) -> None:
+    for directory in (tmp_path, tmp_path / "not" / "yet"):
+        report = report_with({"OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY": str(directory)})
+        assert report.setting_problems == ()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_declarative_file_wins_over_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "otel.yaml"
     path.write_text(
@@ -154,6 +193,26 @@ def test_a_declarative_file_wins_over_the_environment(tmp_path: Path) -> None:
     settings = {setting.name: setting for setting in report.settings}
     assert settings["max_interval_seconds"].value == 20
     assert settings["max_interval_seconds"].origin == str(path)
+
+
+def test_a_bad_option_of_a_declarative_file_leaves_the_others_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "otel.yaml"
+    path.write_text(
+        'file_format: "1.0"\n'
+        "instrumentation/development:\n"
+        "  python:\n"
+        "    memory:\n"
+        "      max_interval_seconds: 20\n"
+        "      limit_bytes: much\n"
+        "      limit_bites: 1GiB\n"
+    )
+    report = report_with({"OTEL_CONFIG_FILE": str(path)})
+    origins = {setting.name: setting.origin for setting in report.settings}
+    assert origins["max_interval_seconds"] == str(path)
+    assert origins["limit_bytes"] == "default"
+    value, name = report.setting_problems
+    assert value.startswith(f"OTEL_CONFIG_FILE={path}: limit_bytes='much': expected bytes")
+    assert "did you mean limit_bytes?" in name
 
 
 def test_a_declarative_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:

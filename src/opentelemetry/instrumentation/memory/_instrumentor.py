@@ -20,7 +20,7 @@ from opentelemetry.instrumentation.memory._metrics import (
 )
 from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
 from opentelemetry.instrumentation.memory._sdk_locks import unwatch, watch
-from opentelemetry.instrumentation.memory.config import MemoryConfig
+from opentelemetry.instrumentation.memory.config import MemoryConfig, allowed_options
 from opentelemetry.instrumentation.memory.package import _instruments
 
 if TYPE_CHECKING:
@@ -36,10 +36,21 @@ _logger = logging.getLogger(__name__)
 # What every OpenTelemetry instrumentor may be handed, and this one has no use for.
 _FOREIGN_OPTIONS: Final = frozenset({"tracer_provider", "event_logger_provider"})
 
+
+def _keep_what_is_allowed(self: object, **options: Any) -> None:
+    allowed = allowed_options(options, "declarative configuration")
+    for each in fields(MemoryConfig):
+        setattr(self, each.name, allowed.get(each.name))
+
+
 # What a declarative file may say under `instrumentation/development: python: memory:`. All None, so
-# that what the file leaves out still comes from the environment.
+# that what the file leaves out still comes from the environment. It takes any option, since what it
+# raises would cost the user the whole section and a traceback.
 DeclarativeOptions: Final = make_dataclass(
-    "DeclarativeOptions", [(each.name, Any, None) for each in fields(MemoryConfig)]
+    "DeclarativeOptions",
+    [(each.name, Any, None) for each in fields(MemoryConfig)],
+    namespace={"__init__": _keep_what_is_allowed},
+    init=False,
 )
 
 

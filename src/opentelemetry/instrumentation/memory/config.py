@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.memory import environment_variables as variab
 from opentelemetry.instrumentation.memory.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _logger = logging.getLogger(__name__)
 
@@ -64,12 +64,15 @@ class Size:
     # No machine has an exbibyte; beyond 2**63 an OTLP exporter loses the whole export.
     maximum: int = 2**60
 
-    _unit_bytes = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}  # noqa: RUF012 - class constant
+    _unit_bytes = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}  # noqa: RUF012 - class constant
 
     @property
     def allowed(self) -> str:
         """Return the range, and how to write it."""
-        return f"bytes between {self.minimum} and {self.maximum}, such as 536870912 or 512MiB"
+        return (
+            f"bytes between {self.minimum} and {self.maximum}, such as 536870912 or 512MiB "
+            "(KiB, MiB, GiB or Ki, Mi, Gi)"
+        )
 
     def parse(self, raw: object) -> int:
         """Return the number of bytes."""
@@ -77,10 +80,10 @@ class Size:
             value = raw
         else:
             # ASCII: otherwise a Kelvin sign is a K, and a dotless i an i.
-            match = re.fullmatch(r"\s*(\d+)\s*(|[KMG]iB)\s*", str(raw), re.IGNORECASE | re.ASCII)
+            match = re.fullmatch(r"\s*(\d+)\s*(|[KMG]iB?)\s*", str(raw), re.IGNORECASE | re.ASCII)
             if match is None:
                 raise ValueError(raw)
-            value = int(match[1]) * self._unit_bytes[match[2].lower()]
+            value = int(match[1]) * self._unit_bytes[match[2][:1].lower()]
         if not self.minimum <= value <= self.maximum:
             raise ValueError(raw)
         return value
@@ -90,7 +93,7 @@ class Size:
 class Flag:
     """On or off."""
 
-    allowed: str = "true or false"
+    allowed: str = "true or false (or 1, 0)"
     _words = {"true": True, "1": True, "false": False, "0": False}  # noqa: RUF012 - class constant
 
     def parse(self, raw: object) -> bool:
@@ -133,6 +136,9 @@ def _setting(default: Any, variable: str, kind: Kind, meaning: str) -> Any:
 
 
 _INTERVAL: Final = Number("seconds", 0.05, 3600)
+_PREFIX: Final = "OTEL_PYTHON_MEMORY_"
+_MIN: Final = "min_interval_seconds"
+_MAX: Final = "max_interval_seconds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +201,8 @@ class MemoryConfig:
             object.__setattr__(self, each.name, _parse(each.name, raw, kind))
         if self.min_interval_seconds > self.max_interval_seconds:
             raise ConfigError(
-                f"min_interval_seconds={self.min_interval_seconds:g}: "
-                f"expected at most max_interval_seconds, which is {self.max_interval_seconds:g}"
+                f"{_MIN}={self.min_interval_seconds:g} and {_MAX}={self.max_interval_seconds:g}: "
+                "expected the first to be at most the second"
             )
 
     @classmethod
@@ -206,27 +212,24 @@ class MemoryConfig:
         """Return the settings in force: `options` first, then the environment, then defaults.
 
         A bad variable is logged once as a warning and its default is used. An option that is None
-        counts as not given.
+        counts as not given. Where one of the two intervals is given, the default of the other
+        gives way to it.
 
         Raises:
             ConfigError: An option is unknown or has a value that is not allowed.
         """
         unknown = sorted(set(options) - set(settings()))
         if unknown:
-            close = difflib.get_close_matches(unknown[0], settings(), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(
-                f"{unknown[0]}: unknown setting, expected one of {', '.join(settings())}{hint}"
-            )
+            raise ConfigError(_unknown(unknown[0], "setting", settings()))
         chosen = {name: value for name, value in options.items() if value is not None}
         inherited = _from_environment(os.environ if environ is None else environ, skip=chosen)
         try:
-            return cls(**{**inherited, **chosen})
+            return cls(**_reconciled({**inherited, **chosen}))
         except ConfigError as error:
             # Each variable is allowed by itself, so only the two intervals can disagree here.
-            disputed = [name for name in inherited if name.endswith("_interval_seconds")]
+            disputed = [name for name in inherited if name in {_MIN, _MAX}]
             kept = {name: value for name, value in inherited.items() if name not in disputed}
-            config = cls(**{**kept, **chosen})
+            config = cls(**_reconciled({**kept, **chosen}))
             ignored = ", ".join(settings()[name].variable for name in disputed)
             _logger.warning("%s; ignoring %s", error, ignored)
             return config
@@ -235,6 +238,32 @@ class MemoryConfig:
 def settings() -> dict[str, Setting]:
     """Return every setting by its field name."""
     return {each.name: each.metadata["setting"] for each in fields(MemoryConfig)}
+
+
+def allowed_options(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return the options that are allowed; each other one is logged once as a warning.
+
+    Args:
+        options: What a file says, for which nobody could catch an error.
+        origin: What to call that file.
+    """
+    allowed: dict[str, Any] = {}
+    for name, raw in options.items():
+        if name not in settings():
+            problem = _unknown(name, "setting", settings(), raw)
+            _logger.warning("%s: %s; ignoring it", origin, problem)
+        elif raw is not None:
+            try:
+                allowed[name] = _parse(name, raw, settings()[name].kind)
+            except ConfigError as error:
+                _logger.warning("%s: %s; using its variable or the default", origin, error)
+    try:
+        MemoryConfig.resolve(allowed, {})
+    except ConfigError as error:
+        # Each is allowed by itself, so it is the two intervals.
+        _logger.warning("%s: %s; using their variables or the defaults", origin, error)
+        return {name: value for name, value in allowed.items() if name not in {_MIN, _MAX}}
+    return allowed
 
 
 def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -268,7 +297,31 @@ def _program(arguments: Sequence[str]) -> str:
     return "python"
 
 
+def _reconciled(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with the interval that is not given, where its default is in the way."""
+    name, other, nearer = (_MIN, _MAX, max) if _MIN in given else (_MAX, _MIN, min)
+    if name not in given or other in given:
+        return dict(given)
+    interval = _parse(name, given[name], _INTERVAL)
+    return {**given, other: nearer(interval, getattr(MemoryConfig, other))}
+
+
+def _unknown(name: str, what: str, known: Collection[str], raw: object = None) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    written = name if raw is None else f"{name}={raw!r}"
+    return f"{written}: unknown {what}, expected one of {', '.join(known)}{hint}"
+
+
+def _warn_of_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = [setting.variable for setting in settings().values()]
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in known and environ[name].strip():
+            _logger.warning("%s", _unknown(name, "variable", known, environ[name]))
+
+
 def _from_environment(environ: Mapping[str, str], skip: Mapping[str, Any]) -> dict[str, Any]:
+    _warn_of_unknown_variables(environ)
     found = {}
     for name, setting in settings().items():
         raw = environ.get(setting.variable, "")

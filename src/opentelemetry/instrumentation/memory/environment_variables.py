@@ -16,7 +16,7 @@ OTEL_PYTHON_MEMORY_BUDGET_PERCENT = "OTEL_PYTHON_MEMORY_BUDGET_PERCENT"
 """The share of one core, in percent, that sampling may use while all is well."""
 
 OTEL_PYTHON_MEMORY_LIMIT_BYTES = "OTEL_PYTHON_MEMORY_LIMIT_BYTES"
-"""A memory limit that the platform does not tell, in bytes (`KiB`, `MiB`, `GiB` allowed)."""
+"""A memory limit that the platform does not tell, in bytes (`512MiB` and `512Mi` allowed)."""
 
 OTEL_PYTHON_MEMORY_PROCESS_METRICS = "OTEL_PYTHON_MEMORY_PROCESS_METRICS"
 """Whether `process.memory.usage` and `.virtual` are reported; switch off beside system-metrics."""

@@ -1,4 +1,4 @@
-"""Looks at everything and changes nothing."""
+"""Looks at everything and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory import config
 from opentelemetry.instrumentation.memory._commands.doctor.report import SettingReport
-from opentelemetry.instrumentation.memory.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,26 +30,23 @@ def settings_in_force(
 ) -> tuple[config.MemoryConfig, tuple[SettingReport, ...], tuple[str, ...]]:
     """Return the settings, a report of each, and what is wrong with those that were given."""
     problems = []
+    file = f"{CONFIG_FILE_VARIABLE}={environ.get(CONFIG_FILE_VARIABLE)}"
     try:
-        options = _declarative_options(environ)
+        given = _declarative_options(environ)
     except ImportError:
         problems.append(
-            f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: "
-            "reading it needs pip install 'opentelemetry-sdk[file-configuration]'"
+            f"{file}: reading it needs pip install 'opentelemetry-sdk[file-configuration]'"
         )
-        options = {}
+        given = {}
     except Exception as error:  # noqa: BLE001 - whatever a file may hold, doctor goes on
-        problems.append(f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: {error}")
-        options = {}
+        problems.append(f"{file}: {error}")
+        given = {}
     logger = logging.getLogger(config.__name__)
     messages = _Messages()
     was_propagating, logger.propagate = logger.propagate, False
     logger.addHandler(messages)
     try:
-        in_force = config.MemoryConfig.resolve(options, environ)
-    except ConfigError as error:
-        problems.append(f"{CONFIG_FILE_VARIABLE}={environ[CONFIG_FILE_VARIABLE]}: {error}")
-        options = {}
+        options = config.allowed_options(given, file)
         in_force = config.MemoryConfig.resolve(options, environ)
     finally:
         logger.removeHandler(messages)
@@ -62,7 +60,22 @@ def settings_in_force(
         )
         for name, setting in config.settings().items()
     )
-    return in_force, reports, (*problems, *dict.fromkeys(messages.texts))
+    problems += dict.fromkeys(messages.texts)
+    unwritable = in_force.baseline_directory and _why_unwritable(Path(in_force.baseline_directory))
+    if unwritable:
+        problems.append(f"baseline_directory={in_force.baseline_directory}: {unwritable}")
+    return in_force, reports, tuple(problems)
+
+
+def _why_unwritable(directory: Path) -> str | None:
+    """Return why no file can be kept there, or None; what is tried is undone at once."""
+    try:
+        existing = next(each for each in (directory, *directory.parents) if each.exists())
+        # Permission bits do not tell: root may write anywhere, but nobody into /proc.
+        with tempfile.TemporaryDirectory(prefix=".otel-memory-", dir=existing):
+            return None
+    except OSError as error:
+        return f"cannot be written, {error.strerror or error}: {error.filename}"
 
 
 def _origin(
@@ -72,7 +85,7 @@ def _origin(
     options: Mapping[str, Any],
     environ: Mapping[str, str],
 ) -> str:
-    if options.get(name) is not None:
+    if name in options:
         return environ[CONFIG_FILE_VARIABLE]
     try:
         is_from_variable = setting.kind.parse(environ[setting.variable]) == value
