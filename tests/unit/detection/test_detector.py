@@ -57,6 +57,41 @@ def test_process_without_a_split_is_judged_by_what_is_known() -> None:
     assert verdict.time_to_exhaustion_seconds is None
 
 
+def in_group(samples: Iterable[MemorySample], left_mib: float | None) -> list[MemorySample]:
+    """Return the samples of a process in a group of 1 TiB, of which so much is left at last."""
+    last = list(samples)[-1].resident_bytes or 0
+    limit = 2**40
+    return [
+        replace(
+            each,
+            limit_bytes=limit,
+            limit_usage_bytes=None
+            if left_mib is None
+            else limit - round(left_mib * 2**20) - last + (each.resident_bytes or 0),
+        )
+        for each in samples
+    ]
+
+
+def test_time_to_exhaustion_counts_all_that_share_the_limit() -> None:
+    alone, among_others = in_group(leaking(), None), in_group(leaking(), 4)
+    assert after(alone).state == "quiet"
+    assert after(alone).reason == (
+        "python heap grew, but growth is too slow to reach the limit in any foreseeable time"
+    )
+    verdict = after(among_others)
+    assert (verdict.state, verdict.segment) == ("confirmed", "python_heap")
+    (growth,) = verdict.growth
+    # The verdict may be as old as the last judgement.
+    assert verdict.time_to_exhaustion_seconds == pytest.approx(
+        4 * 2**20 / growth.bytes_per_second, abs=16
+    )
+
+
+def test_no_time_is_left_when_the_others_have_used_up_the_limit() -> None:
+    assert after(in_group(leaking(), -100)).time_to_exhaustion_seconds == 0
+
+
 def test_samples_without_a_resident_set_say_nothing() -> None:
     samples = leaking()
     empty = [replace(each, resident_bytes=None, partition=Partition()) for each in samples]

@@ -22,6 +22,7 @@ from opentelemetry.instrumentation.memory._probes.cgroup import (
     parse_limit,
     parse_membership,
     parse_mounts,
+    working_set,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def test_smallest_limit_of_all_ancestors_is_found(
     machine: Machine, name: str, limit_bytes: int, file: str
 ) -> None:
     root = machine(name)
-    assert probe_of(root).read() == Limit(limit_bytes, f"{root}/sys/fs/cgroup/{file}")
+    limit = probe_of(root).read()
+    assert (limit.bytes, limit.origin) == (limit_bytes, f"{root}/sys/fs/cgroup/{file}")
 
 
 def test_escaped_mount_point_is_found(machine: Machine) -> None:
@@ -91,6 +93,57 @@ def test_changed_limit_shows_at_the_next_read(machine: Machine) -> None:
     assert probe.read().bytes == 1024 * MIB
     (root / "sys/fs/cgroup/memory.max").write_text("max\n")
     assert probe.read() is None
+
+
+# The working set, and where it is told.
+SHARED = {
+    "v2-container": (440 * MIB, "sys/fs/cgroup"),
+    "v2-nested": (690 * MIB, "sys/fs/cgroup/user.slice/user-1000.slice"),
+    "v1-docker": (190 * MIB, "sys/fs/cgroup/memory"),
+    "hybrid": (316 * MIB, "sys/fs/cgroup/memory/batch"),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_limit_comes_with_the_working_set_of_the_very_group_that_sets_it(
+    machine: Machine, name: str
+) -> None:
+    assert probe_of(machine(name)).read().usage_bytes == SHARED[name][0]
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("file_name", ["memory.stat", "usage"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\n", b"inactive_file much\n"])
+def test_usage_that_cannot_be_read_is_none_and_the_limit_stays(
+    machine: Machine, name: str, file_name: str, content: bytes | None
+) -> None:
+    root = machine(name)
+    group = root / SHARED[name][1]
+    if file_name == "usage":
+        is_second = (group / "memory.current").exists()
+        file_name = "memory.current" if is_second else "memory.usage_in_bytes"
+    limit_bytes = probe_of(root).read().bytes
+    (group / file_name).unlink()
+    if content is not None:
+        (group / file_name).write_bytes(content)
+    limit = probe_of(root).read()
+    assert (limit.bytes, limit.usage_bytes) == (limit_bytes, None)
+
+
+def test_setting_that_is_smaller_has_no_shared_usage(machine: Machine) -> None:
+    assert probe_of(machine("v2-container"), 100 * MIB).read().usage_bytes is None
+
+
+def test_setting_that_repeats_the_limit_of_a_group_leaves_it_shared(machine: Machine) -> None:
+    assert probe_of(machine("v2-container"), 512 * MIB).read().usage_bytes == 440 * MIB
+
+
+def test_changed_usage_shows_at_the_next_read(machine: Machine) -> None:
+    root = machine("v2-container")
+    probe = probe_of(root)
+    assert probe.read().usage_bytes == 440 * MIB
+    (root / "sys/fs/cgroup/memory.current").write_text(f"{512 * MIB}\n")
+    assert probe.read().usage_bytes == 452 * MIB
 
 
 def test_process_moved_to_another_group_gets_its_limit(machine: Machine) -> None:
@@ -186,7 +239,9 @@ def test_address_space_limit_of_a_real_process_counts() -> None:
         check=True,
         text=True,
     )
-    assert child.stdout.strip() == repr(Limit(limit_bytes, "RLIMIT_AS"))
+    assert child.stdout.strip() == repr(
+        Limit(limit_bytes, "RLIMIT_AS", usage_bytes=None, is_of_virtual_size=True)
+    )
 
 
 @pytest.fixture
@@ -256,6 +311,21 @@ def test_any_limit_is_bytes_or_none_or_a_value_error(text: str) -> None:
 @given(st.integers(1, 2**60 - 1))
 def test_written_limit_is_read_back(limit_bytes: int) -> None:
     assert parse_limit(f"{limit_bytes}\n") == limit_bytes
+
+
+@given(st.integers(0, 2**60), st.integers(0, 2**60))
+def test_working_set_is_usage_without_cache_and_never_negative(usage: int, cache: int) -> None:
+    stat = f"anon 7\ninactive_file {cache}\ntotal_inactive_file 9\n".encode()
+    assert working_set(b"%d\n" % usage, stat, b"inactive_file") == max(usage - cache, 0)
+
+
+@given(st.binary() | texts.map(str.encode), st.binary() | texts.map(str.encode))
+def test_any_usage_is_bytes_or_none_or_a_value_error(usage: bytes, stat: bytes) -> None:
+    try:
+        told = working_set(usage, stat, b"inactive_file")
+    except ValueError:
+        return
+    assert told is None or told >= 0
 
 
 @given(st.integers(2**60, 2**64))

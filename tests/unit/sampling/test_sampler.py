@@ -4,6 +4,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.fakes import MIB, FakeClock, FakeProbe, fake_probes
 
 from opentelemetry.instrumentation.memory._probes.base import Allocator, Limit, Resident
@@ -195,6 +197,60 @@ def test_limit_is_read_again_every_minute_and_can_change(clock: FakeClock) -> No
     assert seen == [0.5, 0.5, 0.25, 0.25, None]
 
 
+def test_usage_of_all_that_share_the_limit_comes_with_it_and_utilization_is_own(
+    clock: FakeClock,
+) -> None:
+    limit = FakeProbe(Limit(400 * MIB, "group", 390 * MIB), Limit(400 * MIB, "group", 300 * MIB))
+    each = sampler(clock, fake_probes(limit=limit))
+    seen = []
+    for _ in range(3):
+        sample = taken(each)
+        seen.append((sample.limit_usage_bytes, sample.headroom_bytes, sample.limit_utilization))
+        clock.wait(30)
+    assert seen == [
+        (390 * MIB, 10 * MIB, 0.25),
+        (390 * MIB, 10 * MIB, 0.25),
+        (300 * MIB, 100 * MIB, 0.25),
+    ]
+    assert limit.reads == 2
+
+
+def test_virtual_size_counts_against_a_limit_of_the_address_space(clock: FakeClock) -> None:
+    limit = FakeProbe(Limit(420 * MIB, "RLIMIT_AS", is_of_virtual_size=True))
+    sample = taken(sampler(clock, fake_probes(limit=limit)))
+    assert (sample.limit_usage_bytes, sample.headroom_bytes) == (400 * MIB, 20 * MIB)
+    assert sample.limit_utilization == pytest.approx(100 / 420)
+    blind = fake_probes(limit=limit, resident=FakeProbe[Resident](OSError("no")))
+    sample = taken(sampler(clock, blind))
+    assert (sample.limit_usage_bytes, sample.headroom_bytes) == (None, None)
+
+
+def test_own_resident_set_alone_counts_against_the_setting(clock: FakeClock) -> None:
+    limit = FakeProbe(Limit(160 * MIB, "setting limit_bytes"))
+    sample = taken(sampler(clock, fake_probes(limit=limit)))
+    assert (sample.limit_usage_bytes, sample.headroom_bytes) == (None, 60 * MIB)
+
+
+sizes = st.none() | st.integers(0, 2**60)
+
+
+@given(resident=sizes, limit=sizes, usage=sizes)
+def test_headroom_is_what_the_larger_usage_leaves_and_never_negative(
+    resident: int | None, limit: int | None, usage: int | None
+) -> None:
+    sample = MemorySample(
+        0.0, 1, resident_bytes=resident, limit_bytes=limit, limit_usage_bytes=usage
+    )
+    headroom = sample.headroom_bytes
+    if limit is None or (resident is None and usage is None):
+        assert headroom is None
+        return
+    assert headroom is not None
+    assert 0 <= headroom <= limit
+    used = max(resident or 0, usage or 0)
+    assert headroom == limit - used or (headroom == 0 and used >= limit)
+
+
 def test_two_threads_at_once_get_one_sample(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +412,13 @@ def test_change_is_forgotten_when_the_resident_set_becomes_unknown(clock: FakeCl
 def test_nearness_of_the_limit_shortens_the_interval(clock: FakeClock) -> None:
     each = settled(clock, fake_probes(limit=FakeProbe(Limit(104 * MIB, "setting"))))
     assert interval(each) == 0.5
+
+
+def test_others_that_use_up_a_shared_limit_shorten_the_interval(clock: FakeClock) -> None:
+    limit = Limit(16_384 * MIB, "group", 16_000 * MIB)
+    assert interval(settled(clock, fake_probes(limit=FakeProbe(limit)))) == 0.5
+    roomy = Limit(16_384 * MIB, "group", 8_000 * MIB)
+    assert interval(settled(clock, fake_probes(limit=FakeProbe(roomy)))) == 10.0
 
 
 def test_risk_shortens_the_interval(clock: FakeClock) -> None:

@@ -76,6 +76,9 @@ class MemorySample:
         python_heap_age_seconds: How old the object allocator's figures are. They are reused while
             reading them again would cost more than the budget allows.
         native_heap_age_seconds: The same for the C heap.
+        limit_usage_bytes: What counts against the limit, of all processes that share it: the
+            working set of the control group whose limit it is, up to a minute old, or the virtual
+            size under RLIMIT_AS. None where the limit is for this resident set alone, or unknown.
     """
 
     taken_at_seconds: float
@@ -89,6 +92,7 @@ class MemorySample:
     gc_generations: tuple[GcGeneration, ...] = ()
     python_heap_age_seconds: float | None = None
     native_heap_age_seconds: float | None = None
+    limit_usage_bytes: int | None = None
 
     @property
     def external_bytes(self) -> int | None:
@@ -104,6 +108,19 @@ class MemorySample:
         if self.resident_bytes is None or not self.limit_bytes:
             return None
         return self.resident_bytes / self.limit_bytes
+
+    @property
+    def headroom_bytes(self) -> int | None:
+        """What is left of the limit by all that counts against it; None without a limit or usage.
+
+        Never negative.
+        """
+        usages = [
+            usage for usage in (self.resident_bytes, self.limit_usage_bytes) if usage is not None
+        ]
+        if self.limit_bytes is None or not usages:
+            return None
+        return max(self.limit_bytes - max(usages), 0)
 
 
 LeakState = Literal["warming_up", "quiet", "suspected", "confirmed", "recovered"]
@@ -127,7 +144,8 @@ class LeakVerdict:
         risk: Between 0 and 1: of verdicts at 0.9, nine in ten are leaks.
         segment: The segment that grows most suspiciously, or None.
         growth: The growth of every segment under suspicion, the most suspicious first.
-        time_to_exhaustion_seconds: Until the limit at that rate; None without growth or limit.
+        time_to_exhaustion_seconds: Until the headroom is used up at that rate; None without growth
+            or limit.
         reason: One sentence.
     """
 

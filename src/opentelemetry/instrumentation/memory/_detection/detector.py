@@ -95,10 +95,13 @@ class LeakDetector:
         self._tick_count += 1
         time, means = tick
         is_judged = self._forget_absent(sample)
+        # How far this process can grow: others may have used up most of a limit that they share.
+        headroom = sample.headroom_bytes
+        reachable = None if headroom is None else sample.resident_bytes + headroom
         for name in WATCHED:
             if name in means:
                 is_judged |= self._watch(name).add(
-                    time, means[name], sample.resident_bytes, sample.limit_bytes
+                    time, means[name], sample.resident_bytes, reachable
                 )
         if is_judged:
             self._verdict = self._judge(sample)
@@ -261,9 +264,9 @@ class LeakDetector:
 
 def _time_to_exhaustion(sample: MemorySample, growth: tuple[Growth, ...]) -> float | None:
     pace = sum(each.bytes_per_second for each in growth)
-    if sample.limit_bytes is None or sample.resident_bytes is None or pace <= 0:
+    if sample.headroom_bytes is None or pace <= 0:
         return None
-    return max(sample.limit_bytes - sample.resident_bytes, 0) / pace
+    return sample.headroom_bytes / pace
 
 
 def _plain(verdict: LeakVerdict) -> dict[str, Any]:

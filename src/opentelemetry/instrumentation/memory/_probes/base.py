@@ -57,7 +57,17 @@ class Allocator:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The smallest memory limit that applies, and where it is set."""
+    """The smallest memory limit that applies, and where it is set.
+
+    Attributes:
+        bytes: The limit.
+        origin: The file, the resource limit or the setting that it comes from.
+        usage_bytes: What counts against it now, of all processes that share it; None where it holds
+            for this process alone, or where that cannot be read.
+        is_of_virtual_size: Whether address space counts against it, touched or not.
+    """
 
     bytes: int
     origin: str
+    usage_bytes: int | None = None
+    is_of_virtual_size: bool = False

@@ -1,14 +1,15 @@
 """The smallest memory limit that applies: control groups, RLIMIT_AS and the setting.
 
 Kernel: Documentation/admin-guide/cgroup-v2.rst (`memory.max`), cgroup-v1/memory.rst
-(`memory.limit_in_bytes`). A limit of any ancestor holds for its descendants.
+(`memory.limit_in_bytes`). A limit of any ancestor holds for its descendants, which use it up
+together.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 # cgroup v1 writes the largest page-aligned integer for "no limit"; no machine has an exbibyte.
 _UNLIMITED_BYTES: Final = 2**60
+
+# Beside each limit file: the file that tells what counts against it, and the line of `memory.stat`
+# that tells how much of that is cache which the kernel gives up first, descendants included.
+_USAGE: Final = {
+    "memory.max": ("memory.current", b"inactive_file"),
+    "memory.limit_in_bytes": ("memory.usage_in_bytes", b"total_inactive_file"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +110,28 @@ def parse_limit(text: str) -> int | None:
     return None if limit <= 0 or limit >= _UNLIMITED_BYTES else limit
 
 
+def working_set(usage: bytes, stat: bytes, cache_line: bytes) -> int | None:
+    """Return a group's usage in bytes without the cache that is given up first.
+
+    None where `memory.stat` does not tell that cache: it may be nearly all of the usage.
+
+    Raises:
+        ValueError: There is no number where one belongs.
+    """
+    for line in stat.split(b"\n"):
+        name, _, cache = line.partition(b" ")
+        if name == cache_line:
+            return max(int(usage) - int(cache), 0)
+    return None
+
+
 class LimitProbe:
     """Reads all limits anew each time, since each of them can change while the process runs.
 
-    Costs about 5 µs a file. A file that does not exist sets no limit, and is not looked for again
-    until the process belongs to another group; one that cannot be read is listed in `unreadable`,
-    for `opentelemetry-memory doctor`.
+    Costs about 5 µs a file; of the group whose limit is the smallest two more are read, for its
+    usage. A file that does not exist sets no limit, and is looked for each time, since the memory
+    controller can be switched on later; one that cannot be read is listed in `unreadable`, for
+    `opentelemetry-memory doctor`.
     """
 
     name = "limit"
@@ -121,19 +145,21 @@ class LimitProbe:
         self.unreadable: tuple[str, ...] = ()
 
     def read(self) -> Limit | None:
-        """Return the smallest limit, or None when none applies."""
-        return min(self._limits(), key=lambda limit: limit.bytes, default=None)
+        """Return the smallest limit with what counts against it, or None when none applies."""
+        smallest = min(self._limits(), key=lambda limit: limit.bytes, default=None)
+        return None if smallest is None else replace(smallest, usage_bytes=_shared_usage(smallest))
 
     def close(self) -> None:
         """Hold nothing."""
 
     def _limits(self) -> Iterator[Limit]:
+        # Groups first: where a setting repeats a group's limit, it is shared all the same.
+        yield from self._cgroup_limits()
         if self._setting_bytes is not None:
             yield Limit(self._setting_bytes, "setting limit_bytes")
         address_space = _address_space_limit()
         if address_space is not None:
-            yield Limit(address_space, "RLIMIT_AS")
-        yield from self._cgroup_limits()
+            yield Limit(address_space, "RLIMIT_AS", is_of_virtual_size=True)
 
     def _cgroup_limits(self) -> Iterator[Limit]:
         self._unreadable = []
@@ -172,6 +198,18 @@ def _applicable_files(mountinfo: str, membership: str) -> Iterator[str]:
     for mounts, path in zip(parse_mounts(mountinfo), parse_membership(membership), strict=True):
         if path is not None and (mount := nearest_mount(mounts, path)) is not None:
             yield from limit_files(mount, path)
+
+
+def _shared_usage(limit: Limit) -> int | None:
+    group, _, file_name = limit.origin.rpartition("/")
+    if file_name not in _USAGE:
+        return None
+    usage_file, cache_line = _USAGE[file_name]
+    try:
+        usage = read_small_file(f"{group}/{usage_file}")
+        return working_set(usage, read_small_file(f"{group}/memory.stat"), cache_line)
+    except (OSError, ValueError):
+        return None
 
 
 def _unescape(field: str) -> str:

@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.memory.model import MemorySample, Partition
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._probes import Probes
+    from opentelemetry.instrumentation.memory._probes.base import Limit, Resident
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
 
@@ -78,12 +79,11 @@ class Sampler:
         Args:
             sample_cost_seconds: CPU time of one sample, with its wake-up.
         """
-        utilization = None if self.latest is None else self.latest.limit_utilization
         return self._schedule.next_interval_seconds(
             Circumstances(
                 cpu_share=self._cpu_share,
                 resident_change=self._resident_change,
-                limit_utilization=utilization or 0.0,
+                limit_utilization=_used_share_of_limit(self.latest),
                 risk=self.risk,
                 sample_cost_seconds=sample_cost_seconds,
             )
@@ -131,6 +131,7 @@ class Sampler:
             gc_generations=self._gc.read(now, 1.0) or (),
             python_heap_age_seconds=self._objects.age_seconds(now),
             native_heap_age_seconds=self._native.age_seconds(now),
+            limit_usage_bytes=_limit_usage(limit, resident),
         )
 
     def _observe_pace(self, sample: MemorySample) -> None:
@@ -144,3 +145,15 @@ class Sampler:
                 change = sample.resident_bytes - before.resident_bytes
                 self._resident_change = abs(change) / before.resident_bytes
         self._process_cpu_seconds = process_cpu_seconds
+
+
+def _limit_usage(limit: Limit | None, resident: Resident | None) -> int | None:
+    if limit is None or not limit.is_of_virtual_size:
+        return None if limit is None else limit.usage_bytes
+    return None if resident is None else resident.virtual_bytes
+
+
+def _used_share_of_limit(sample: MemorySample | None) -> float:
+    if sample is None or not sample.limit_bytes or sample.headroom_bytes is None:
+        return 0.0
+    return 1 - sample.headroom_bytes / sample.limit_bytes

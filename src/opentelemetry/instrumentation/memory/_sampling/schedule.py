@@ -18,7 +18,7 @@ class Circumstances:
     Attributes:
         cpu_share: CPU that the process used since the last sample, in cores.
         resident_change: Change of the resident set since the last sample, as a share of it.
-        limit_utilization: Resident set size as a share of the limit; 0 without one.
+        limit_utilization: What counts against the limit, as a share of it; 0 without one.
         risk: Leak risk.
         sample_cost_seconds: CPU time that one sample takes, with its wake-up.
     """
