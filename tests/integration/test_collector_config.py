@@ -52,6 +52,17 @@ def with_defaults(content: Any) -> Any:
     return content
 
 
+def test_commands_of_the_readme_name_files_from_the_root() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    commands = re.findall(r"^(?:otelcol|prometheus) .*--config.*$", readme, re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        named = re.findall(r"--config(?:\.file)?[ =](\S+)", command)
+        assert named
+        assert all((ROOT / name).is_file() for name in named), command
+    assert readme.count("export PATH=$PWD/.cache/bin:$PATH") == 2
+
+
 @pytest.mark.parametrize("files", COMBINATIONS, ids="+".join)
 def test_collector_accepts_the_gateway_with_any_of_the_other_files(files: list[str]) -> None:
     result = validate(files, env=BACKEND)

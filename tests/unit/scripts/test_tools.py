@@ -181,6 +181,52 @@ def test_prometheus_on_path_is_used(project: Project) -> None:
     assert project.install("prometheus").returncode == 0
 
 
+def test_links_lead_to_the_version_that_is_wanted_now(project: Project) -> None:
+    project.program("go", BUILDING_GO)
+    link = project.folder / ".cache" / "bin" / "otelcol"
+    (first,) = (project.install("collector"), project.collectors())[1]
+    assert link.resolve() == first.resolve()
+    assert os.access(link, os.X_OK)
+    manifest = project.folder / "collector-config" / "builder.yaml"
+    manifest.write_text(manifest.read_text() + "connectors: []\n")
+    project.install("collector")
+    (second,) = set(project.collectors()) - {first}
+    assert link.resolve() == second.resolve()
+    link.unlink()
+    project.install("collector")  # nothing to build, and the link is there again
+    assert link.resolve() == second.resolve()
+    assert [each.name for each in link.parent.iterdir()] == ["otelcol"]
+
+
+def test_own_links_do_not_pass_for_programs_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "CACHE", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "prometheus").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "prometheus").chmod(0o755)
+    assert tools.find(tools.PROMETHEUS, "prometheus") is None
+
+
+def test_jemalloc_without_apt_says_what_would_help(project: Project) -> None:
+    result = project.install("jemalloc")
+    assert result.returncode == 1
+    assert "no apt-get or apt-config or dpkg here; install jemalloc instead" in result.stdout
+
+
+def test_jemalloc_that_cannot_be_preloaded_does_not_count(project: Project) -> None:
+    project.program("apt-config", "")
+    project.program("apt-get", '[ "$2" = update ] || : > libjemalloc2_5.3.deb')
+    project.program(
+        "dpkg", '/bin/mkdir -p "$3/usr/lib/x" && echo x > "$3/usr/lib/x/libjemalloc.so.2"'
+    )
+    result = project.install("jemalloc")
+    assert result.returncode == 1
+    assert "jemalloc: MISSING: it cannot be preloaded: " in result.stdout
+    assert not list(project.folder.glob(".cache/jemalloc/*-*"))
+
+
 def test_apt_settings_keep_sources_and_lose_hooks(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +247,9 @@ def test_apt_settings_keep_sources_and_lose_hooks(
 def test_unknown_tool_is_refused_with_the_list(project: Project) -> None:
     result = project.install("kafka")
     assert result.returncode == 2
-    assert "no such tool: kafka; there are collector, prometheus, node, go" in result.stderr
+    assert (
+        "no such tool: kafka; there are collector, prometheus, node, jemalloc, go" in result.stderr
+    )
 
 
 def test_missing_tool_skips_with_the_reason_or_fails_when_all_are_required(
