@@ -186,7 +186,10 @@ def test_what_a_server_refuses_is_told_and_the_files_are_analyzed(prometheus_url
     assert ended.returncode == 2
     assert f"{prometheus_url}: found the error 'bad_data: " in ended.stderr
     assert f"{nobody}: found no answer ([Errno 111] Connection refused)" in ended.stderr
-    assert json.loads(ended.stdout)["leak"] is True
+    refused, unreachable, leaking = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert "bad_data" in refused["reason"]
+    assert "Connection refused" in unreachable["reason"]
+    assert leaking["leak"] is True
 
 
 def test_a_query_without_result_is_told(prometheus_url: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.memory._commands import analyze, demo, doctor
+from opentelemetry.instrumentation.memory.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="opentelemetry-memory",
         description="Where every byte of a Python process is.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in _COMMANDS:
         command.add_parser(commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import io
 import json
@@ -18,10 +19,15 @@ from hypothesis import strategies as st
 
 from opentelemetry.instrumentation.memory._commands.analyze import progress
 from opentelemetry.instrumentation.memory._commands.analyze.analysis import FORMATS, analyze
+from opentelemetry.instrumentation.memory._commands.analyze.figures import row
+from opentelemetry.instrumentation.memory._commands.analyze.judgement import unreadable
 from opentelemetry.instrumentation.memory.cli import main
+from opentelemetry.instrumentation.memory.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from opentelemetry.instrumentation.memory.model import LeakState
 
 DATA = Path(__file__).resolve().parents[3] / "data" / "analyze"
 LEAK, HEALTHY, RSS_ONLY = (
@@ -158,11 +164,48 @@ def test_a_malformed_file_spoils_neither_the_others_nor_its_good_rows(
     assert main(["analyze", "--json", LEAK, str(bad), str(tmp_path / "none.csv"), HEALTHY]) == 2
     said = capsys.readouterr()
     found = [json.loads(line) for line in said.out.splitlines()]
-    assert [each["file"] for each in found] == [LEAK, str(bad), HEALTHY]
+    assert [each["file"] for each in found] == [LEAK, str(bad), f"{tmp_path}/none.csv", HEALTHY]
     assert said.err.splitlines() == [
         f"{bad}:3: column rss: found 'x', expected a number of bytes, 0 or more, or nothing",
         f"{tmp_path}/none.csv: found no such file or directory, expected a file to read",
     ]
+
+
+def test_a_file_that_cannot_be_read_is_an_object_that_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "none.csv")
+    assert main(["analyze", "--json", missing]) == 2
+    problem = f"{missing}: found no such file or directory, expected a file to read"
+    assert json.loads(capsys.readouterr().out) == {
+        "leak": False,
+        "declared_at_s": None,
+        "alarms_s": [],
+        "segment": None,
+        "max_risk": 0.0,
+        "growth_bytes_per_second": None,
+        "time_to_exhaustion_s": None,
+        "reason": problem,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "alarms", "shown"),
+    [
+        ("confirmed", (5.0,), "LEAK"),
+        ("suspected", (), "suspected"),
+        ("suspected", (5.0,), "suspected"),
+        ("recovered", (5.0,), "no longer"),
+        ("quiet", (), "no"),
+    ],
+)
+def test_the_table_s_first_word_is_how_the_series_ends(
+    state: LeakState, alarms: tuple[float, ...], shown: str
+) -> None:
+    judgement = dataclasses.replace(
+        unreadable(""), leak=state == "confirmed", state=state, alarms_seconds=alarms
+    )
+    assert row(judgement)[0] == shown
 
 
 @pytest.mark.parametrize(
@@ -223,6 +266,13 @@ def test_whatever_a_file_holds_nothing_is_raised(
 
 
 # --- options -------------------------------------------------------------------------------------
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"opentelemetry-memory {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry.instrumentation.memory._commands.analyze import server
 from opentelemetry.instrumentation.memory._commands.analyze.analysis import FORMATS, analyze
+from opentelemetry.instrumentation.memory._commands.analyze.judgement import unreadable
 from opentelemetry.instrumentation.memory._commands.analyze.opening import STANDARD_INPUT
 from opentelemetry.instrumentation.memory._commands.analyze.progress import ProgressBar
 from opentelemetry.instrumentation.memory._commands.analyze.table import show
@@ -43,6 +44,7 @@ _EPILOG: Final = """\
 leak was confirmed; of a series that no longer leaks, the first; else null), alarms_s (every time
 that one was confirmed), segment, max_risk, growth_bytes_per_second (of all segments under
 suspicion at the end), time_to_exhaustion_s and reason; "file" and "series" where there are several.
+An input without any series that can be read is one object too; its reason says what is wrong.
 """
 
 
@@ -143,11 +145,14 @@ def _range_query(address: str, options: Namespace) -> server.RangeQuery:
 
 
 def _print_json(outcome: InputOutcome, *, has_file: bool) -> None:
-    for each in outcome.series:
+    judged = [(each.series, each.judgement) for each in outcome.series]
+    if not judged:
+        judged = [("", unreadable("; ".join(outcome.problems.lines(outcome.name))))]
+    for series, judgement in judged:
         keys = {"file": outcome.name} if has_file else {}
-        if each.series:
-            keys["series"] = each.series
-        line = json.dumps({**keys, **each.judgement.to_json()}, allow_nan=False)
+        if series:
+            keys["series"] = series
+        line = json.dumps({**keys, **judgement.to_json()}, allow_nan=False)
         sys.stdout.write(f"{line}\n")
 
 

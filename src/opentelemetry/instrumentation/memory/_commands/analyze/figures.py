@@ -55,7 +55,7 @@ def moment(seconds: float | None) -> str:
 def row(judgement: Judgement) -> tuple[str, ...]:
     """Return the cells of a series, under `HEADINGS`."""
     return (
-        "LEAK" if judgement.leak else "no longer" if judgement.alarms_seconds else "no",
+        _answer(judgement),
         judgement.state.replace("_", " "),
         moment(judgement.declared_at_seconds),
         judgement.segment or NOTHING,
@@ -64,6 +64,14 @@ def row(judgement: Judgement) -> tuple[str, ...]:
         duration(judgement.time_to_exhaustion_seconds),
         judgement.reason,
     )
+
+
+def _answer(judgement: Judgement) -> str:
+    if judgement.leak:
+        return "LEAK"
+    if judgement.state == "suspected":
+        return "suspected"
+    return "no longer" if judgement.alarms_seconds else "no"
 
 
 HEADINGS: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,6 +53,11 @@ class Judgement:
             "time_to_exhaustion_s": self.time_to_exhaustion_seconds,
             "reason": self.reason,
         }
+
+
+def unreadable(reason: str) -> Judgement:
+    """Return what there is to say of an input without a series: nothing, and why."""
+    return dataclasses.replace(SeriesJudge().judgement(), reason=reason)
 
 
 class SeriesJudge:
