@@ -8,10 +8,11 @@ SECONDS ?= 60
 .PHONY: help demo test test-fast tools matrix lint format types bench bench-detection chart clean
 
 help:  ## Show this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml src/opentelemetry/instrumentation/memory/version.py
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %s; try: make PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	@echo "Making $(VENV) with all that is needed; this takes a minute or less, once"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'

@@ -278,6 +278,32 @@ def test_make_targets_exist(document: Path) -> None:
             assert set(re.findall(r"\b[a-z-]+\b(?!=)", command.removeprefix("make "))) <= targets
 
 
+def test_help_of_make_stands_in_columns() -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    matches = [re.fullmatch(r"  make ([a-z-]+) +(?=\S)(.*)", line) for line in shown]
+    starts = {match.start(2) for match in matches if match is not None}
+    assert None not in matches
+    assert len(starts) == 1
+    assert any(match[1] == "bench-detection" for match in matches if match is not None)
+
+
+def test_first_make_says_what_takes_so_long_before_it_begins(tmp_path: Path) -> None:
+    planned = subprocess.run(
+        ["make", "--dry-run", f"VENV={tmp_path / 'venv'}", "types"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "this takes" in planned.partition("-m venv")[0]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names)
 def test_subcommands_and_their_options_exist(
     document: Path, capsys: pytest.CaptureFixture[str]
