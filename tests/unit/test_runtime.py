@@ -4,15 +4,18 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakes import fake_probes
+from tests.fakes import MIB, FakeClock, FakeProbe, fake_probes
 
 from opentelemetry.instrumentation.memory import _runtime
+from opentelemetry.instrumentation.memory._probes.base import Allocator
 from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
 from opentelemetry.instrumentation.memory._sampling.thread import THREAD_NAME, SamplingThread
 from opentelemetry.instrumentation.memory.config import MemoryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from opentelemetry.instrumentation.memory._probes import Probes
 
 PATIENCE_SECONDS = 30.0
 
@@ -126,6 +129,39 @@ def test_process_with_another_pid_begins_anew(
     finally:
         runtime.stop()
         parent.thread.stop(PATIENCE_SECONDS)
+
+
+def test_child_does_not_pay_at_once_for_what_was_dear_in_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock()
+
+    def fragmented(_: int | None) -> Probes:
+        native = FakeProbe(Allocator(40 * MIB, 44 * MIB), clock=clock, cost_seconds=0.36)
+        return fake_probes(native=native)
+
+    monkeypatch.setattr(_runtime, "platform_probes", fragmented)
+    runtime = Runtime(MemoryConfig(background_sampling=False), clock)
+    runtime.start()
+    try:
+        own = runtime.sample_for_collection()
+        assert own is not None
+        assert own.partition.native_heap_bytes == 40 * MIB
+        spent = clock.thread_cpu()
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        runtime.restart_after_fork()
+        sample = runtime.sample_for_collection()
+        assert sample is not None
+        assert clock.thread_cpu() == spent
+        assert sample.partition.native_heap_bytes is None
+        assert sample.heap_used_bytes == 30 * MIB
+        # 0.36 s at a quarter of 0.03 % of a core.
+        clock.wait(4801)
+        sample = runtime.sample_for_collection()
+        assert sample is not None
+        assert sample.partition.native_heap_bytes == 40 * MIB
+    finally:
+        runtime.stop()
 
 
 def test_child_waits_for_no_lock_of_its_parent(

@@ -11,6 +11,7 @@ from tests.fakes import FakeClock, FakeProbe
 from opentelemetry.instrumentation.memory._probes.base import SourceHidden
 from opentelemetry.instrumentation.memory._sampling import metering
 from opentelemetry.instrumentation.memory._sampling.metering import (
+    DEAR_SECONDS,
     DROP_HIDDEN_AFTER_SECONDS,
     RETRY_AFTER_SECONDS,
     MeteredSource,
@@ -75,6 +76,51 @@ def test_no_source_takes_a_larger_share_of_a_core_than_given(
     # The last read pays with the rest after it.
     paid_reads = probe.reads - 1
     assert paid_reads * cost_seconds <= share * (clock.now() - started) * (1 + 1e-9)
+
+
+def test_dear_source_of_a_parent_rests_first_in_the_child() -> None:
+    clock = FakeClock()
+    parent, _ = source_of(clock, 7, cost_seconds=0.01)
+    parent.read(clock.now(), SHARE)
+    clock.wait(99)  # its own rest is nearly over
+    child, probe = source_of(clock, 8)
+    child.rest_like(parent, clock.now())
+    assert set(read_each(child, clock, seconds=100)) == {None}
+    assert child.age_seconds(clock.now()) is None
+    assert probe.reads == 0
+    assert child.read(clock.now(), SHARE) == 8
+    assert child.read(clock.now(), SHARE) == 8
+    assert probe.reads == 2
+
+
+def test_rest_of_a_child_is_inherited_by_its_own_child() -> None:
+    clock = FakeClock()
+    parent, _ = source_of(clock, 7, cost_seconds=0.01)
+    parent.read(clock.now(), SHARE)
+    child, _ = source_of(clock, 8)
+    child.rest_like(parent, clock.now())
+    grandchild, _ = source_of(clock, 9)
+    grandchild.rest_like(child, clock.now())
+    assert grandchild.read(clock.now() + 99, SHARE) is None
+    assert grandchild.read(clock.now() + 101, SHARE) == 9
+
+
+@pytest.mark.parametrize("cost_seconds", [0.0, 0.001, 0.9 * DEAR_SECONDS])
+def test_cheaper_source_of_a_parent_is_read_at_once_in_the_child(cost_seconds: float) -> None:
+    clock = FakeClock()
+    parent, _ = source_of(clock, 7, cost_seconds=cost_seconds)
+    parent.read(clock.now(), SHARE)
+    child, _ = source_of(clock, 8)
+    child.rest_like(parent, clock.now())
+    assert child.read(clock.now(), SHARE) == 8
+
+
+def test_source_that_its_parent_never_read_is_read_at_once_in_the_child() -> None:
+    clock = FakeClock()
+    parent, _ = source_of(clock, 7)
+    child, _ = source_of(clock, 8)
+    child.rest_like(parent, clock.now())
+    assert child.read(clock.now(), SHARE) == 8
 
 
 def test_larger_share_shortens_the_rest() -> None:

@@ -135,6 +135,33 @@ def test_dear_source_is_reused_with_its_age_and_the_parts_still_add_up(clock: Fa
     assert native.reads == 2
 
 
+@pytest.mark.parametrize("source", ["shared", "objects", "native", "limit"])
+def test_dear_source_is_absent_in_a_child_and_the_others_are_not(
+    clock: FakeClock, source: str
+) -> None:
+    limited = {"limit": FakeProbe(Limit(200 * MIB, "a"))}
+    answer = getattr(fake_probes(**limited), source).answers[0]
+    dear = {source: FakeProbe(answer, clock=clock, cost_seconds=0.03)}
+    parent = sampler(clock, fake_probes(**{**limited, **dear}))
+    taken(parent)
+    probes = fake_probes(**limited)
+    child = Sampler(MemoryConfig(), probes, clock, parent)
+    sample = taken(child)
+    told = {
+        "shared": sample.partition.shared_bytes,
+        "objects": sample.heap_used_bytes,
+        "native": sample.partition.native_heap_bytes,
+        "limit": sample.limit_bytes,
+    }
+    assert [name for name, value in told.items() if value is None] == [source]
+    assert sum(size for _, size in sample.partition.present()) == sample.resident_bytes
+    assert getattr(probes, source).reads == 0
+    # 30 ms at a quarter of 0.03 % of a core: 400 s from the fork on.
+    clock.wait(401)
+    taken(child)
+    assert getattr(probes, source).reads == 1
+
+
 def test_raised_risk_lets_a_dear_source_be_read_more_often(clock: FakeClock) -> None:
     native = FakeProbe(Allocator(40 * MIB, 44 * MIB), clock=clock, cost_seconds=0.01)
     each = sampler(clock, fake_probes(native=native))

@@ -241,9 +241,11 @@ class Runtime:
         process = self._processes.get(pid)
         if process is None:
             probes = platform_probes(self._config.limit_bytes)
+            # Copied in one go: another thread may be at the same point and take the parent out.
+            parent = next((each.sampler for each in tuple(self._processes.values())), None)
             fresh = _Process(
                 pid,
-                Sampler(self._config, probes, self._clock),
+                Sampler(self._config, probes, self._clock, parent),
                 Judge(
                     self._config.max_interval_seconds,
                     self._on_change,

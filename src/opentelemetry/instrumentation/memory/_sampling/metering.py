@@ -18,6 +18,8 @@ Reading = TypeVar("Reading")
 
 DROP_HIDDEN_AFTER_SECONDS: Final = 300.0
 RETRY_AFTER_SECONDS: Final = 60.0
+# Longer than this nobody wants a request to wait for a child's first figures.
+DEAR_SECONDS: Final = 0.005
 
 _warned: Final[set[tuple[str, str]]] = set()
 
@@ -82,6 +84,16 @@ class MeteredSource(Generic[Reading]):
         if self.last is None or self._read_at is None:
             return None
         return now - self._read_at
+
+    def rest_like(self, other: MeteredSource[Reading], now: float) -> None:
+        """Begin with the rest that the last read of another process's source calls for, if dear.
+
+        A forked child has its parent's heap, and reading it costs as much. Until then there is no
+        reading: the parent's would be taken for the child's own.
+        """
+        if other.cost_seconds > DEAR_SECONDS:
+            self._tried_at = now
+            self.cost_seconds = other.cost_seconds
 
     def _is_resting(self, now: float, share_of_core: float) -> bool:
         if self._tried_at is None:

@@ -29,9 +29,18 @@ class Sampler:
     """The sources of one process, read together.
 
     `latest` is published by plain assignment and may be read from any thread without a lock.
+
+    Args:
+        config: Intervals and budget.
+        probes: What is read.
+        clock: The time, and what reads cost.
+        parent: The sampler of the process that this one was forked from. A source that was dear
+            there rests first.
     """
 
-    def __init__(self, config: MemoryConfig, probes: Probes, clock: Clock) -> None:
+    def __init__(
+        self, config: MemoryConfig, probes: Probes, clock: Clock, parent: Sampler | None = None
+    ) -> None:
         self._probes = probes
         self._clock = clock
         self._schedule = Schedule(
@@ -43,6 +52,8 @@ class Sampler:
         self._native = MeteredSource(probes.native, clock)
         self._gc = MeteredSource(probes.gc, clock)
         self._limit = MeteredSource(probes.limit, clock, _LIMIT_REST_SECONDS)
+        if parent is not None:
+            self._rest_like(parent)
         self._taking = Lock()
         self._is_closed = False
         self._mapped_at_split: int | None = None
@@ -102,6 +113,14 @@ class Sampler:
             self._probes.close()
         finally:
             self._taking.release()
+
+    def _rest_like(self, parent: Sampler) -> None:
+        # Reads the parent's attributes only: a lock of its may have been held at the fork.
+        now = self._clock.now()
+        self._shared.rest_like(parent._shared, now)
+        self._objects.rest_like(parent._objects, now)
+        self._native.rest_like(parent._native, now)
+        self._limit.rest_like(parent._limit, now)
 
     def _read(self) -> MemorySample:
         now = self._clock.now()
