@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -25,7 +26,7 @@ _watched: Final[WeakSet[MeterProvider]] = WeakSet()
 
 
 def watch(provider: MeterProvider) -> None:
-    """Free the provider's locks in every child that is forked from now on."""
+    """Renew the provider's locks in every child that is forked from now on."""
     _watched.add(provider)
 
 
@@ -34,27 +35,22 @@ def unwatch() -> None:
     _watched.clear()
 
 
-def _free_all() -> None:
+def _renew_all() -> None:
     # A placeholder was watched where the application has set its provider since.
     for provider in (*_watched, get_meter_provider()) if _watched else ():
-        for lock in _locks(provider):
-            # The child has one thread at this moment, or the reader's new one, which first waits
-            # for its interval: a lock that is held now is held by nobody.
+        for owner, name in _places(provider):
+            # A new lock, since the old one may be held by the thread that forked: it goes on in
+            # the child, inside a callback, and will release what it took.
             with contextlib.suppress(Exception):
-                if lock.locked():
-                    lock.release()
+                if getattr(owner, name).locked():
+                    setattr(owner, name, threading.Lock())
 
 
-def _locks(provider: MeterProvider) -> Iterator[Any]:
-    consumer = getattr(provider, "_measurement_consumer", None)
-    for owner, name in (
-        (consumer, "_lock"),
-        *((reader, "_export_lock") for reader in getattr(provider, "_metric_readers", ())),
-    ):
-        lock = getattr(owner, name, None)
-        if lock is not None:
-            yield lock
+def _places(provider: MeterProvider) -> Iterator[tuple[Any, str]]:
+    yield getattr(provider, "_measurement_consumer", None), "_lock"
+    for reader in getattr(provider, "_metric_readers", ()):
+        yield reader, "_export_lock"
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_free_all)
+    os.register_at_fork(after_in_child=_renew_all)
