@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -380,21 +379,9 @@ def test_service_is_what_the_sdk_would_call_it(
     assert service_identity(environ) == expected
 
 
-@pytest.mark.parametrize(
-    ("arguments", "program"),
-    [
-        (["shop.py", "--port", "80"], "shop.py"),
-        (["-X", "dev", "-m", "shop", "80"], "shop"),
-        (["-I", "-m", "shop"], "shop"),
-        (["-c", "from multiprocessing.spawn import spawn_main; spawn_main(7)"], "python"),
-        ([], "python"),
-    ],
-)
-def test_service_without_a_name_is_called_by_its_program(
-    arguments: list[str], program: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", *arguments])
-    assert service_identity({}) == (f"unknown_service:{program}", "")
+def test_service_without_a_name_gets_none() -> None:
+    attributes = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.2"}
+    assert service_identity({"OTEL_SERVICE_NAME": " ", **attributes}) == ("", "1.2")
 
 
 SOME_TEXT = st.one_of(

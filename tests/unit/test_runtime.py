@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +17,7 @@ from opentelemetry.instrumentation.memory.config import MemoryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from opentelemetry.instrumentation.memory._probes import Probes
 
@@ -63,6 +67,54 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
 )
 def test_role_is_read_from_the_command_line(command_line: list[str], role: str) -> None:
     assert process_role(command_line) == role
+
+
+# --- the baseline's identity -------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+    return Runtime(MemoryConfig(baseline_directory=str(tmp_path)))
+
+
+def test_baseline_without_a_service_name_is_one_warning_and_none(
+    with_baseline: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert with_baseline._baseline_store(os.getpid()) is None
+    assert with_baseline._baseline_store(os.getpid()) is None
+    (record,) = caplog.records
+    assert "set OTEL_SERVICE_NAME" in record.getMessage()
+
+
+def baseline_file(runtime: Runtime, pid: int) -> str:
+    store = runtime._baseline_store(pid)
+    assert store is not None
+    return store.path.name
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [("OTEL_SERVICE_NAME", "shop"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop")],
+    ids=str,
+)
+def test_children_of_any_kind_have_a_baseline_of_their_own(
+    variable: tuple[str, str], with_baseline: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*variable)
+    own = baseline_file(with_baseline, os.getpid())
+    forked = baseline_file(with_baseline, os.getpid() + 1)
+    assert own.startswith("shop-")
+    assert forked.startswith("shop-worker-")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "orig_argv", [sys.executable, "-c", "", "--multiprocessing-fork"])
+        assert baseline_file(with_baseline, os.getpid()) == forked
+    process = SimpleNamespace(parent_process=object)
+    monkeypatch.setitem(sys.modules, "multiprocessing.process", process)
+    assert baseline_file(with_baseline, os.getpid()) == forked
+    monkeypatch.delitem(sys.modules, "multiprocessing.process")
+    assert baseline_file(with_baseline, os.getpid()) == own
 
 
 def test_start_takes_a_sample_before_it_returns(runtime: Runtime) -> None:

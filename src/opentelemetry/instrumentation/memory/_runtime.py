@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import re
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -53,6 +54,14 @@ def process_role(command_line: Sequence[str]) -> ProcessRole:
     if match is None:
         return "worker"
     return "fork_server" if match[1] == "forkserver" else "resource_tracker"
+
+
+def _is_child() -> bool:
+    """Return whether multiprocessing has started this process."""
+    # A spawned child is instrumented before it knows its parent; its command line tells.
+    parent_process = getattr(sys.modules.get("multiprocessing.process"), "parent_process", None)
+    has_parent = parent_process is not None and parent_process() is not None
+    return has_parent or "--multiprocessing-fork" in sys.orig_argv
 
 
 @dataclass(slots=True)
@@ -110,6 +119,7 @@ class Runtime:
         self._clock: Clock = SystemClock() if clock is None else clock
         self._processes: dict[int, _Process] = {}
         self._began_pid = os.getpid()
+        self._has_warned_of_name = False
         self._dormant_pid: int | None = None
         self._is_started = False
         self._is_stopped = False
@@ -264,9 +274,19 @@ class Runtime:
     def _baseline_store(self, pid: int) -> BaselineStore | None:
         if self._config.baseline_directory is None or not self._config.background_sampling:
             return None
-        # What is normal for a server that forks says nothing about its workers.
-        role = "" if pid == self._began_pid else "worker"
-        return BaselineStore(self._config.baseline_directory, *service_identity(), role=role)
+        name, version = service_identity()
+        if not name:
+            if not self._has_warned_of_name:
+                _logger.warning(
+                    "no baseline is kept in %s: set OTEL_SERVICE_NAME, so that processes that do "
+                    "different things do not share one",
+                    self._config.baseline_directory,
+                )
+            self._has_warned_of_name = True
+            return None
+        # What is normal for a process that starts others says nothing about its workers.
+        role = "" if pid == self._began_pid and not _is_child() else "worker"
+        return BaselineStore(self._config.baseline_directory, name, version, role=role)
 
     def _ensure_thread(self, process: _Process) -> None:
         is_wanted = self._config.background_sampling and not self._is_exiting

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import re
-import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,7 +14,7 @@ from opentelemetry.instrumentation.memory import environment_variables as variab
 from opentelemetry.instrumentation.memory.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
 _logger = logging.getLogger(__name__)
 
@@ -189,7 +188,7 @@ class MemoryConfig:
         None,
         variables.OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY,
         Directory(),
-        "Where each start finds what earlier runs have shown to be normal; none keeps no files.",
+        "Keeps what was normal for the next start; needs OTEL_SERVICE_NAME; none keeps no files.",
     )
 
     def __post_init__(self) -> None:
@@ -269,7 +268,7 @@ def allowed_options(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
 def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
     """Return the service's name and version as the environment gives them.
 
-    Without a name it is the program's own, so that two programs do not pass for one service.
+    Either is empty when it is not given.
     """
     environ = os.environ if environ is None else environ
     pairs = environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
@@ -280,21 +279,7 @@ def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str
     }
     name = environ.get("OTEL_SERVICE_NAME", "").strip() or attributes.get("service.name", "")
     version = attributes.get("service.version", "")
-    return name or f"unknown_service:{_program(sys.orig_argv[1:])}", version
-
-
-def _program(arguments: Sequence[str]) -> str:
-    rest = iter(arguments)
-    for each in rest:
-        if each == "-c":
-            break
-        if each == "-m":
-            return next(rest, "python")
-        if each in {"-X", "-W"}:
-            next(rest, None)
-        elif not each.startswith("-"):
-            return each
-    return "python"
+    return name, version
 
 
 def _reconciled(given: Mapping[str, Any]) -> dict[str, Any]:
