@@ -158,6 +158,80 @@ def test_nothing_new_is_not_written(tmp_path: Path) -> None:
     assert written.path.stat().st_ino == before
 
 
+def test_what_one_forgets_is_forgotten_for_all_that_began_before(tmp_path: Path) -> None:
+    store(tmp_path).save(SOME)
+    first, second = store(tmp_path), store(tmp_path)
+    assert first.load() == second.load() == SOME
+    assert first.forget()
+    second.save(SOME)
+    assert store(tmp_path).load() is None
+    assert names(tmp_path) == [first.path.name]
+
+
+def test_new_run_after_forgetting_learns_anew(tmp_path: Path) -> None:
+    old = store(tmp_path)
+    old.save(SOME)
+    assert old.forget()
+    new = store(tmp_path)
+    assert new.load() is None
+    new.save(OTHER)
+    old.save(OTHER)
+    assert store(tmp_path).load() == OTHER
+
+
+def test_each_forgetting_counts(tmp_path: Path) -> None:
+    first, second, late = store(tmp_path), store(tmp_path), store(tmp_path)
+    for each in (first, second):
+        assert each.load() is None
+    assert first.forget()
+    assert late.load() is None
+    late.save(SOME)
+    assert second.forget()
+    late.save(OTHER)
+    first.save(OTHER)
+    assert store(tmp_path).load() is None
+
+
+def test_write_that_was_under_way_is_forgotten_as_well(tmp_path: Path) -> None:
+    store(tmp_path).save(SOME)
+    under_way = store(tmp_path).path.read_bytes()
+    forgetting = store(tmp_path)
+    assert forgetting.forget()
+    forgetting.path.write_bytes(under_way)
+    forgetting.keep_forgotten()
+    assert store(tmp_path).load() is None
+    before = forgetting.path.stat().st_ino
+    forgetting.keep_forgotten()
+    assert forgetting.path.stat().st_ino == before
+    forgetting.path.write_bytes(under_way)
+    forgetting.save(OTHER)
+    assert store(tmp_path).load() == OTHER
+
+
+def test_damaged_file_is_forgotten(tmp_path: Path) -> None:
+    running = store(tmp_path)
+    assert running.load() is None
+    running.path.write_text("{")
+    assert store(tmp_path).forget()
+    running.save(SOME)
+    assert store(tmp_path).load() is None
+
+
+def test_full_disk_forgets_by_removing_the_file(
+    tmp_path: Path, warnings: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = store(tmp_path)
+    full.save(SOME)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert full.forget()
+    assert names(tmp_path) == []
+    assert len(warnings.records) == 1
+
+
 def test_readers_never_see_half_a_file(tmp_path: Path, warnings: pytest.LogCaptureFixture) -> None:
     is_done = threading.Event()
 
@@ -252,6 +326,7 @@ def test_damaged_file_is_set_aside_with_one_warning(
         ({"identity": None}, "another service"),
         ({"sha256": "0" * 64}, "checksum"),
         ({"baseline": None}, "checksum"),
+        ({"forgotten": 1}, "checksum"),
         ({"baseline": SOME.to_state() | {"version": 7}}, "checksum"),
         ({"baseline": OTHER.to_state()}, "checksum"),
     ],
@@ -271,7 +346,7 @@ def test_state_that_is_not_possible_is_set_aside_even_with_its_checksum(
     store(tmp_path).save(SOME)
     state = SOME.to_state()
     state["segments"]["native_heap"]["high_bytes"] = -1
-    rewrite(store(tmp_path).path, baseline=state, sha256=store_module._checksum(state))
+    rewrite(store(tmp_path).path, baseline=state, sha256=store_module._checksum([0, state]))
     assert_set_aside(tmp_path, warnings.records, "outside of what is possible")
 
 
@@ -348,6 +423,39 @@ def test_process_without_descriptors_leaves_a_good_file_alone(
     assert "Too many open files" in warnings.text
     assert store(tmp_path).load() == SOME
     assert len(warnings.records) == 1
+
+
+def test_file_that_cannot_be_read_for_a_moment_is_not_overwritten(
+    tmp_path: Path, warnings: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = store(tmp_path)
+    assert running.load() is None
+    store(tmp_path).save(SOME)
+
+    def refuse(*_: Any, **__: Any) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        running.save(OTHER)
+        running.save(OTHER)
+        assert not running.forget()
+        running.keep_forgotten()
+    assert store(tmp_path).load() == SOME
+    running.save(OTHER)
+    assert store(tmp_path).load() == SOME.merged(OTHER)
+    (record,) = warnings.records
+    assert "Input/output error" in record.getMessage()
+
+
+@pytest.mark.parametrize("forgotten", [-1, True, 0.0, None, 2**60])
+def test_impossible_count_is_set_aside_even_with_its_checksum(
+    forgotten: Any, tmp_path: Path, warnings: pytest.LogCaptureFixture
+) -> None:
+    store(tmp_path).save(SOME)
+    checksum = store_module._checksum([forgotten, SOME.to_state()])
+    rewrite(store(tmp_path).path, forgotten=forgotten, sha256=checksum)
+    assert_set_aside(tmp_path, warnings.records, "not a number of times")
 
 
 # --- directories that cannot be written --------------------------------------------------------

@@ -12,6 +12,7 @@ import re
 import stat
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ _IDENTITY_CHARACTERS: Final = 200
 _HASH_CHARACTERS: Final = 16
 # What a process that was killed while it wrote has left; no write takes that long.
 _ABANDONED_SECONDS: Final = 3600.0
+_MOST_FORGOTTEN: Final = 2**53
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 
 
@@ -39,12 +41,24 @@ def runtime_version() -> str:
     return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What a file says: no baseline when it was forgotten, and how often it was."""
+
+    baseline: Baseline | None = None
+    forgotten: int = 0
+
+
+_NOTHING: Final = _Saved()
+
+
 class BaselineStore:
     """The baseline of one version of one service on one version of Python, in one file.
 
-    Worker processes share the file: what one saves is merged with what is there. Nothing here ever
-    raises: a file that cannot be trusted is set aside as `*.rejected`, a directory that cannot be
-    written is left alone, and either makes one warning.
+    Worker processes share the file: what one saves is merged with what is there. What one forgets
+    is forgotten for all: the file counts how often that was, and who began before saves no more.
+    Nothing here ever raises: a file that cannot be trusted is set aside as `*.rejected`, a
+    directory that cannot be written is left alone, and either makes one warning.
 
     Reads and writes take milliseconds, or longer on a slow volume: call from the sampling thread.
 
@@ -74,30 +88,85 @@ class BaselineStore:
         self._directory = Path(directory)
         self.path = self._directory / _file_name(identity)
         self._identity = {name: each[:_IDENTITY_CHARACTERS] for name, each in identity.items()}
+        # How often the file had been forgotten when this process began with it, or forgot it
+        # itself; None: not read yet.
+        self._known_forgotten: int | None = None
         self._is_off = False
         self._has_warned_of_file = False
+        self._has_warned_of_reading = False
 
     def load(self) -> Baseline | None:
         """Return what was saved, or None when there is nothing that can be trusted."""
         self._make_directory()
         try:
-            return self._read()
-        except (OSError, ValueError, RecursionError) as error:
-            self._set_aside(error)
+            saved = self._read_or_set_aside()
+        except OSError as error:
+            self._warn_of_reading(error)
             return None
+        self._known_forgotten = saved.forgotten
+        return saved.baseline
 
     def save(self, baseline: Baseline) -> None:
-        """Write what is normal when both this and the file are; nothing after the first failure."""
+        """Write what is normal when both this and the file are.
+
+        Nothing is written after a write has failed, after another process has forgotten the file,
+        or while it cannot be read: what others have saved would be lost.
+        """
         if self._is_off:
             return
-        saved = self.load()
-        merged = baseline if saved is None else baseline.merged(saved)
-        if merged == saved or self._is_off:
+        self._make_directory()
+        try:
+            saved = self._read_or_set_aside()
+        except OSError as error:
+            self._warn_of_reading(error)
+            return
+        if self._known_forgotten is None:
+            self._known_forgotten = saved.forgotten
+        if saved.forgotten > self._known_forgotten or self._is_off:
+            return
+        is_current = saved.forgotten == self._known_forgotten
+        before = saved.baseline if is_current else None
+        merged = baseline if before is None else baseline.merged(before)
+        if merged == before:
             return
         try:
-            self._write(self._encode(merged))
+            self._write(self._encode(merged, self._known_forgotten))
         except OSError as error:
             self._turn_off(error)
+
+    def forget(self) -> bool:
+        """Forget what all runs have saved so far, and what those that still run would save.
+
+        Returns:
+            False when it is worth another try.
+        """
+        try:
+            saved = self._read_or_set_aside()
+        except OSError as error:
+            self._warn_of_reading(error)
+            return False
+        self._known_forgotten = max(saved.forgotten, self._known_forgotten or 0) + 1
+        self._write_mark(self._known_forgotten)
+        return True
+
+    def keep_forgotten(self) -> None:
+        """Forget it once more if another process was about to save at that moment."""
+        try:
+            saved = self._read_or_set_aside()
+        except OSError as error:
+            self._warn_of_reading(error)
+            return
+        if self._known_forgotten is not None and saved.forgotten < self._known_forgotten:
+            self._write_mark(self._known_forgotten)
+
+    def _write_mark(self, forgotten: int) -> None:
+        try:
+            self._write(self._encode(None, forgotten))
+        except OSError as error:
+            self._turn_off(error)
+            # A full disk has no room for the mark, but the file can go.
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def _make_directory(self) -> None:
         if self._is_off:
@@ -110,13 +179,23 @@ class BaselineStore:
         except OSError as error:
             self._turn_off(error)
 
-    def _read(self) -> Baseline | None:
+    def _read_or_set_aside(self) -> _Saved:
+        try:
+            return self._read()
+        except (OSError, ValueError, RecursionError) as error:
+            # A process that has run out of descriptors says nothing about the file.
+            if isinstance(error, OSError) and error.errno not in _REFUSED:
+                raise
+            self._set_aside(error)
+            return _NOTHING
+
+    def _read(self) -> _Saved:
         # Neither a link that leads elsewhere nor a pipe that blocks: what is opened is looked at.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             descriptor = os.open(self.path, flags)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return _NOTHING
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("not a regular file")
@@ -128,7 +207,7 @@ class BaselineStore:
             raise ValueError(f"larger than {MAXIMUM_BYTES} bytes")
         return self._decode(raw)
 
-    def _decode(self, raw: bytes) -> Baseline:
+    def _decode(self, raw: bytes) -> _Saved:
         try:
             content = json.loads(raw)
         except ValueError as error:
@@ -140,18 +219,22 @@ class BaselineStore:
             raise ValueError(f"version {version!r:.20}, expected {FORMAT_VERSION}")
         if content.get("identity") != self._identity:
             raise ValueError("of another service, version or runtime")
-        state = content.get("baseline")
-        if content.get("sha256") != _checksum(state):
+        state, forgotten = content.get("baseline"), content.get("forgotten")
+        if content.get("sha256") != _checksum([forgotten, state]):
             raise ValueError("damaged: the checksum differs")
-        return Baseline.from_state(state)
+        if type(forgotten) is not int or not 0 <= forgotten <= _MOST_FORGOTTEN:
+            raise ValueError("damaged: not a number of times")
+        baseline = None if state is None else Baseline.from_state(state)
+        return _Saved(baseline, forgotten)
 
-    def _encode(self, baseline: Baseline) -> bytes:
-        state = baseline.to_state()
+    def _encode(self, baseline: Baseline | None, forgotten: int) -> bytes:
+        state = None if baseline is None else baseline.to_state()
         content = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "identity": self._identity,
-            "sha256": _checksum(state),
+            "sha256": _checksum([forgotten, state]),
+            "forgotten": forgotten,
             "baseline": state,
         }
         return json.dumps(content).encode()
@@ -192,15 +275,17 @@ class BaselineStore:
     def _set_aside(self, cause: Exception) -> None:
         rejected = self.path.with_suffix(".rejected")
         where = "ignored, and left where it is"
-        # A process that has run out of descriptors says nothing about the file.
-        is_of_file = not isinstance(cause, OSError) or cause.errno in _REFUSED
-        if is_of_file:
-            with contextlib.suppress(OSError):
-                self.path.replace(rejected)
-                where = f"set aside as {rejected.name}"
+        with contextlib.suppress(OSError):
+            self.path.replace(rejected)
+            where = f"set aside as {rejected.name}"
         if not self._has_warned_of_file:
             _logger.warning("baseline %s: %s; %s", self.path, cause, where)
         self._has_warned_of_file = True
+
+    def _warn_of_reading(self, cause: OSError) -> None:
+        if not self._has_warned_of_reading:
+            _logger.warning("baseline %s: %s; ignored, and left where it is", self.path, cause)
+        self._has_warned_of_reading = True
 
     def _turn_off(self, cause: OSError) -> None:
         if not self._is_off:

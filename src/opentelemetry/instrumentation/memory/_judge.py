@@ -21,6 +21,10 @@ _logger = logging.getLogger(__name__)
 class Judge:
     """The detector of one process, and its latest verdict.
 
+    A leak that is confirmed puts in doubt all that was learnt, which may have hidden it: what is
+    stored is forgotten, and what this run has shown with it. The detector goes on with what it
+    knew; the next run begins without.
+
     `verdict` is published by plain assignment and may be read from any thread without a lock.
 
     Args:
@@ -44,6 +48,8 @@ class Judge:
         self._store = store
         self._epoch = epoch
         self._learner: BaselineLearner | None = None
+        self._is_forgotten = False
+        self._forgotten_at_hour: int | None = None
         self.verdict: LeakVerdict | None = None
 
     def consider(self, sample: MemorySample) -> LeakVerdict:
@@ -64,8 +70,17 @@ class Judge:
         hour = hour_of_week(self._epoch())
         verdict = self._tell(self._detector.update(sample, hour))
         is_news = self._learner.learn(sample, hour, verdict)
-        if is_news and self._learner.baseline is not None:
-            self._store.save(self._learner.baseline)
+        if verdict.state == "confirmed":
+            self._learner.forget()
+            if not self._is_forgotten and self._store.forget():
+                self._is_forgotten, self._forgotten_at_hour = True, hour
+        else:
+            self._is_forgotten = False
+            if is_news and self._learner.baseline is not None:
+                self._store.save(self._learner.baseline)
+        if self._forgotten_at_hour not in (None, hour):
+            self._forgotten_at_hour = hour
+            self._store.keep_forgotten()
         return verdict
 
     def _tell(self, verdict: LeakVerdict) -> LeakVerdict:
