@@ -276,8 +276,8 @@ def test_default_of_one_interval_gives_way_to_the_other(
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        ("LIMIT_BYTE", f"; did you mean {PREFIX}LIMIT_BYTES?"),
-        ("MAX_INTERVAL_SECOND", f"; did you mean {PREFIX}MAX_INTERVAL_SECONDS?"),
+        ("LIMIT_BYTE", f"did you mean {PREFIX}LIMIT_BYTES?"),
+        ("MAX_INTERVAL_SECOND", f"did you mean {PREFIX}MAX_INTERVAL_SECONDS?"),
     ],
 )
 def test_misspelt_variable_is_one_warning_with_the_nearest_name(
@@ -287,8 +287,7 @@ def test_misspelt_variable_is_one_warning_with_the_nearest_name(
     assert MemoryConfig.resolve({}, environ) == MemoryConfig(budget_percent=2)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.message.startswith(f"{PREFIX}{wrong}='5': unknown variable, expected one of ")
-    assert record.message.endswith(hint)
+    assert record.message == f"{PREFIX}{wrong}='5': unknown variable, {hint}"
 
 
 @pytest.mark.parametrize(

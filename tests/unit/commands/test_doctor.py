@@ -161,6 +161,7 @@ def test_a_baseline_directory_that_cannot_be_written_is_reported(directory: str)
     report = report_with({"OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY": directory})
     (problem,) = report.setting_problems
     assert problem.startswith(f"baseline_directory={directory}: cannot be written, ")
+    assert problem.endswith(": /proc")
     assert problem in text(report)
 
 

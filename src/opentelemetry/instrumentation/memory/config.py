@@ -14,7 +14,7 @@ from opentelemetry.instrumentation.memory import environment_variables as variab
 from opentelemetry.instrumentation.memory.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 _logger = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ class MemoryConfig:
         """
         unknown = sorted(set(options) - set(settings()))
         if unknown:
-            raise ConfigError(_unknown(unknown[0], "setting", settings()))
+            raise ConfigError(_unknown(unknown[0]))
         chosen = {name: value for name, value in options.items() if value is not None}
         inherited = _from_environment(os.environ if environ is None else environ, skip=chosen)
         try:
@@ -249,7 +249,7 @@ def allowed_options(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
     allowed: dict[str, Any] = {}
     for name, raw in options.items():
         if name not in settings():
-            problem = _unknown(name, "setting", settings(), raw)
+            problem = _unknown(name, raw)
             _logger.warning("%s: %s; ignoring it", origin, problem)
         elif raw is not None:
             try:
@@ -291,18 +291,20 @@ def _reconciled(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, other: nearer(interval, getattr(MemoryConfig, other))}
 
 
-def _unknown(name: str, what: str, known: Collection[str], raw: object = None) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+def _unknown(name: str, raw: object = None) -> str:
+    close = difflib.get_close_matches(name, settings(), n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     written = name if raw is None else f"{name}={raw!r}"
-    return f"{written}: unknown {what}, expected one of {', '.join(known)}{hint}"
+    return f"{written}: unknown setting, expected one of {', '.join(settings())}{hint}"
 
 
 def _warn_of_unknown_variables(environ: Mapping[str, str]) -> None:
     known = [setting.variable for setting in settings().values()]
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known and environ[name].strip():
-            _logger.warning("%s", _unknown(name, "variable", known, environ[name]))
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+            _logger.warning("%s=%r: unknown variable, %s", name, environ[name], hint)
 
 
 def _from_environment(environ: Mapping[str, str], skip: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,13 +69,14 @@ def settings_in_force(
 
 def _why_unwritable(directory: Path) -> str | None:
     """Return why no file can be kept there, or None; what is tried is undone at once."""
+    existing = directory
     try:
         existing = next(each for each in (directory, *directory.parents) if each.exists())
         # Permission bits do not tell: root may write anywhere, but nobody into /proc.
         with tempfile.TemporaryDirectory(prefix=".otel-memory-", dir=existing):
             return None
     except OSError as error:
-        return f"cannot be written, {error.strerror or error}: {error.filename}"
+        return f"cannot be written, {error.strerror or error}: {existing}"
 
 
 def _origin(
