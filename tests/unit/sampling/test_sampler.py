@@ -135,23 +135,21 @@ def test_dear_source_is_reused_with_its_age_and_the_parts_still_add_up(clock: Fa
     assert native.reads == 2
 
 
-@pytest.mark.parametrize("source", ["shared", "objects", "native", "limit"])
+@pytest.mark.parametrize("source", ["shared", "objects", "native"])
 def test_dear_source_is_absent_in_a_child_and_the_others_are_not(
     clock: FakeClock, source: str
 ) -> None:
-    limited = {"limit": FakeProbe(Limit(200 * MIB, "a"))}
-    answer = getattr(fake_probes(**limited), source).answers[0]
+    answer = getattr(fake_probes(), source).answers[0]
     dear = {source: FakeProbe(answer, clock=clock, cost_seconds=0.03)}
-    parent = sampler(clock, fake_probes(**{**limited, **dear}))
+    parent = sampler(clock, fake_probes(**dear))
     taken(parent)
-    probes = fake_probes(**limited)
+    probes = fake_probes()
     child = Sampler(MemoryConfig(), probes, clock, parent)
     sample = taken(child)
     told = {
         "shared": sample.partition.shared_bytes,
         "objects": sample.heap_used_bytes,
         "native": sample.partition.native_heap_bytes,
-        "limit": sample.limit_bytes,
     }
     assert [name for name, value in told.items() if value is None] == [source]
     assert sum(size for _, size in sample.partition.present()) == sample.resident_bytes
@@ -160,6 +158,18 @@ def test_dear_source_is_absent_in_a_child_and_the_others_are_not(
     clock.wait(401)
     taken(child)
     assert getattr(probes, source).reads == 1
+
+
+def test_dear_limit_is_handed_on_to_a_child_which_shares_it(clock: FakeClock) -> None:
+    dear = FakeProbe(Limit(200 * MIB, "group", 150 * MIB), clock=clock, cost_seconds=0.03)
+    parent = sampler(clock, fake_probes(limit=dear))
+    taken(parent)
+    limit = FakeProbe(Limit(300 * MIB, "group"))
+    child = Sampler(MemoryConfig(), fake_probes(limit=limit), clock, parent)
+    assert taken(child).headroom_bytes == 50 * MIB
+    assert limit.reads == 0
+    clock.wait(401)
+    assert taken(child).headroom_bytes == 200 * MIB
 
 
 def test_raised_risk_lets_a_dear_source_be_read_more_often(clock: FakeClock) -> None:

@@ -85,15 +85,21 @@ class MeteredSource(Generic[Reading]):
             return None
         return now - self._read_at
 
-    def rest_like(self, other: MeteredSource[Reading], now: float) -> None:
+    def rest_like(
+        self, other: MeteredSource[Reading], now: float, *, is_common: bool = False
+    ) -> None:
         """Begin with the rest that the last read of another process's source calls for, if dear.
 
         A forked child has its parent's heap, and reading it costs as much. Until then there is no
-        reading: the parent's would be taken for the child's own.
+        reading, since the parent's would be taken for the child's own; save for what is common to
+        both, which is handed on.
         """
-        if other.cost_seconds > DEAR_SECONDS:
-            self._tried_at = now
-            self.cost_seconds = other.cost_seconds
+        if other.cost_seconds <= DEAR_SECONDS:
+            return
+        self._tried_at = now
+        self.cost_seconds = other.cost_seconds
+        if is_common:
+            self.last, self._read_at = other.last, other._read_at
 
     def _is_resting(self, now: float, share_of_core: float) -> bool:
         if self._tried_at is None:

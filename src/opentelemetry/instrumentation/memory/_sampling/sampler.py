@@ -120,7 +120,7 @@ class Sampler:
         self._shared.rest_like(parent._shared, now)
         self._objects.rest_like(parent._objects, now)
         self._native.rest_like(parent._native, now)
-        self._limit.rest_like(parent._limit, now)
+        self._limit.rest_like(parent._limit, now, is_common=True)
 
     def _read(self) -> MemorySample:
         now = self._clock.now()
