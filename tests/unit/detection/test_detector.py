@@ -369,3 +369,18 @@ def test_growth_of_a_leak_that_began_late_is_that_of_the_leak() -> None:
     verdict = after(Process("python_heap").samples(shapes.add(shapes.flat(40.0), levels)))
     assert verdict.state == "confirmed"
     assert verdict.growth[0].bytes_per_second == pytest.approx(slope, rel=0.25)
+
+
+@pytest.mark.parametrize(("quiet_minutes", "least", "most"), [(0, 40, 50), (60, 10, 20)])
+def test_steady_leak_is_confirmed_when_the_readme_says(
+    quiet_minutes: int, least: int, most: int
+) -> None:
+    quiet = 6 * quiet_minutes
+    rng = shapes.seeded(1)
+    n = quiet + 700
+    levels = shapes.add(
+        shapes.flat(40.0, n), shapes.line(0.08, start=quiet, n=n), shapes.noise(rng, n, 0.05)
+    )
+    at = confirmed_at(Process("python_heap", interval_seconds=10.0).samples(levels))
+    assert at is not None
+    assert least <= (at - quiet) / 6 <= most
