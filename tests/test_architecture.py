@@ -17,9 +17,10 @@ FILES = sorted(FOLDER.rglob("*.py"))
 MAXIMUM_LINES = 400
 
 # Who may import what: rooms of this package, from the outside in. Nothing points back.
-VALUES = {"model", "exceptions", "version", "environment_variables"}
+VALUES = {"model", "evidence", "exceptions", "version", "environment_variables"}
 BELOW = {
     "model": set(),
+    "evidence": {"model"},
     "exceptions": set(),
     "version": set(),
     "environment_variables": set(),
@@ -28,7 +29,7 @@ BELOW = {
     "_probes": VALUES,
     "_sampling": VALUES | {"_probes", "config"},
     "_detection": VALUES,
-    "_attribution": VALUES | {"config"},
+    "_attribution": VALUES | {"config", "_probes", "_sampling"},
     "responders": VALUES | {"config"},
     "_baseline_store": VALUES | {"_detection"},
     "_judge": VALUES | {"_detection", "_baseline_store"},
@@ -49,7 +50,9 @@ BELOW = {
     "testing": VALUES,
     "_instrumentor": VALUES
     | {"config", "package", "_runtime", "_metrics", "_events", "_sdk_locks"},
-    "__init__": VALUES | {"config", "_instrumentor"},
+    "track": VALUES | {"_attribution"},
+    "middleware": VALUES | {"_attribution"},
+    "__init__": VALUES | {"config", "track", "middleware", "_instrumentor"},
     "cli": VALUES | {"_commands"},
     "__main__": {"cli"},
     # Commands stand outside of the instrumented process and may look into every room.

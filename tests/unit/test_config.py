@@ -26,6 +26,12 @@ DEFAULTS = {
     "limit_bytes": None,
     "process_metrics": True,
     "baseline_directory": None,
+    "evidence": True,
+    "evidence_budget_percent": 1.0,
+    "evidence_frames": 1,
+    "request_watch_bytes": None,
+    "snapshot_directory": None,
+    "snapshot_signal": False,
 }
 
 # Setting, what is written, what it means. Each holds for the variable and, as text, the keyword.
@@ -54,6 +60,13 @@ ALLOWED_TEXTS = [
     ("process_metrics", "false", False),
     ("baseline_directory", " /var/lib/otel memory ", "/var/lib/otel memory"),
     ("baseline_directory", "/", "/"),
+    ("evidence", "false", False),
+    ("evidence_budget_percent", "5", 5.0),
+    ("evidence_frames", "1", 1),
+    ("evidence_frames", " 25 ", 25),
+    ("request_watch_bytes", "1MiB", MIB),
+    ("snapshot_directory", "/var/lib/snapshots", "/var/lib/snapshots"),
+    ("snapshot_signal", "1", True),
 ]
 
 REFUSED_TEXTS = [
@@ -78,6 +91,8 @@ REFUSED_TEXTS = [
         for text in ("yes", "on", "2", "t", "none", "true false")
     ),
     *(("baseline_directory", text) for text in ("baselines", "./b", "~/b", "/var/\0", "true")),
+    *(("evidence_frames", text) for text in ("0", "26", "1.5", "one", "-1", "1e1")),
+    *(("request_watch_bytes", text) for text in ("0", "-1", "1.5MiB")),
 ]
 
 ALLOWED_WORDS = {
@@ -89,6 +104,13 @@ ALLOWED_WORDS = {
     "(KiB, MiB, GiB or Ki, Mi, Gi)",
     "process_metrics": "true or false (or 1, 0)",
     "baseline_directory": "an absolute path, such as /var/lib/otel-memory",
+    "evidence": "true or false (or 1, 0)",
+    "evidence_budget_percent": "percent of one core between 0.1 and 100",
+    "evidence_frames": "a whole number of frames between 1 and 25",
+    "request_watch_bytes": f"bytes between 1 and {2**60}, such as 536870912 or 512MiB "
+    "(KiB, MiB, GiB or Ki, Mi, Gi)",
+    "snapshot_directory": "an absolute path, such as /var/lib/otel-memory",
+    "snapshot_signal": "true or false (or 1, 0)",
 }
 
 

@@ -56,6 +56,29 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A whole number within a closed range."""
+
+    unit: str
+    minimum: int
+    maximum: int
+
+    @property
+    def allowed(self) -> str:
+        """Return the unit and the range."""
+        return f"a whole number of {self.unit} between {self.minimum} and {self.maximum}"
+
+    def parse(self, raw: object) -> int:
+        """Return the number that a text or an integer stands for."""
+        if isinstance(raw, bool) or not isinstance(raw, (str, int)):
+            raise ValueError(raw)  # noqa: TRY004 - one error for "not allowed"
+        value = int(raw)
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(raw)
+        return value
+
+
+@dataclass(frozen=True)
 class Size:
     """A number of bytes, as an integer or with a binary unit."""
 
@@ -189,6 +212,42 @@ class MemoryConfig:
         variables.OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY,
         Directory(),
         "Keeps what was normal for the next start; needs OTEL_SERVICE_NAME; none keeps no files.",
+    )
+    evidence: bool = _setting(
+        True,  # noqa: FBT003
+        variables.OTEL_PYTHON_MEMORY_EVIDENCE,
+        Flag(),
+        "While risk is raised, look for what leaks: container, type, code line, route.",
+    )
+    evidence_budget_percent: float = _setting(
+        1.0,
+        variables.OTEL_PYTHON_MEMORY_EVIDENCE_BUDGET_PERCENT,
+        Number("percent of one core", 0.1, 100),
+        "CPU time that an investigation may use; with less it takes longer.",
+    )
+    evidence_frames: int = _setting(
+        1,
+        variables.OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES,
+        Whole("frames", 1, 25),
+        "Lines of the call stack kept of an allocation; each one more costs the application time.",
+    )
+    request_watch_bytes: int | None = _setting(
+        None,
+        variables.OTEL_PYTHON_MEMORY_REQUEST_WATCH_BYTES,
+        Size(minimum=1),
+        "Record requests that keep at least this much and overlap no other; none watches none.",
+    )
+    snapshot_directory: str | None = _setting(
+        None,
+        variables.OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY,
+        Directory(),
+        "Where the evidence is written as files; none writes no files.",
+    )
+    snapshot_signal: bool = _setting(
+        False,  # noqa: FBT003
+        variables.OTEL_PYTHON_MEMORY_SNAPSHOT_SIGNAL,
+        Flag(),
+        "Investigate and write a snapshot on SIGUSR2; needs a snapshot directory.",
     )
 
     def __post_init__(self) -> None:

@@ -23,3 +23,21 @@ OTEL_PYTHON_MEMORY_PROCESS_METRICS = "OTEL_PYTHON_MEMORY_PROCESS_METRICS"
 
 OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY = "OTEL_PYTHON_MEMORY_BASELINE_DIRECTORY"
 """Where each start finds what earlier runs have shown to be normal; an absolute path."""
+
+OTEL_PYTHON_MEMORY_EVIDENCE = "OTEL_PYTHON_MEMORY_EVIDENCE"
+"""Whether to look for what leaks while risk is raised."""
+
+OTEL_PYTHON_MEMORY_EVIDENCE_BUDGET_PERCENT = "OTEL_PYTHON_MEMORY_EVIDENCE_BUDGET_PERCENT"
+"""The share of one core, in percent, that an investigation may use."""
+
+OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES = "OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES"
+"""How many lines of the call stack are kept of an allocation."""
+
+OTEL_PYTHON_MEMORY_REQUEST_WATCH_BYTES = "OTEL_PYTHON_MEMORY_REQUEST_WATCH_BYTES"
+"""From how many kept bytes on a request is recorded, if it overlapped no other."""
+
+OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY = "OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY"
+"""Where snapshots are written; an absolute path."""
+
+OTEL_PYTHON_MEMORY_SNAPSHOT_SIGNAL = "OTEL_PYTHON_MEMORY_SNAPSHOT_SIGNAL"
+"""Whether SIGUSR2 investigates and writes a snapshot."""
