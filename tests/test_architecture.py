@@ -33,8 +33,14 @@ BELOW = {
     "responders": VALUES | {"config"},
     "_baseline_store": VALUES | {"_detection"},
     "_judge": VALUES | {"_detection", "_baseline_store"},
+    "_roles": set(),
+    "_investigator": VALUES | {"config", "_attribution", "_sampling"},
+    "_process": VALUES | {"_investigator", "_judge", "_sampling", "responders"},
     "_runtime": VALUES
     | {
+        "_roles",
+        "_process",
+        "_investigator",
         "_judge",
         "_baseline_store",
         "config",
@@ -49,7 +55,7 @@ BELOW = {
     "_sdk_locks": set(),
     "testing": VALUES,
     "_instrumentor": VALUES
-    | {"config", "package", "_runtime", "_metrics", "_events", "_sdk_locks"},
+    | {"config", "package", "_roles", "_runtime", "_metrics", "_events", "_sdk_locks"},
     "track": VALUES | {"_attribution"},
     "middleware": VALUES | {"_attribution"},
     "__init__": VALUES | {"config", "track", "middleware", "_instrumentor"},
@@ -75,7 +81,8 @@ DOORS = {
     "threading": {
         "_sampling/thread",
         "_sampling/sampler",
-        "_runtime",
+        "_investigator",
+        "_process",
         "_sdk_locks",
         "_commands",
     },

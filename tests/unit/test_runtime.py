@@ -11,7 +11,8 @@ from tests.fakes import MIB, FakeClock, FakeProbe, fake_probes
 
 from opentelemetry.instrumentation.memory import _runtime
 from opentelemetry.instrumentation.memory._probes.base import Allocator
-from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
+from opentelemetry.instrumentation.memory._roles import process_role
+from opentelemetry.instrumentation.memory._runtime import Runtime
 from opentelemetry.instrumentation.memory._sampling.thread import THREAD_NAME, SamplingThread
 from opentelemetry.instrumentation.memory.config import MemoryConfig
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opentelemetry.instrumentation.memory._probes import Probes
+    from opentelemetry.instrumentation.memory._process import Process
 
 PATIENCE_SECONDS = 30.0
 
@@ -296,7 +298,7 @@ def test_fork_waits_until_no_collection_is_inside(runtime: Runtime) -> None:
     assert order == ["collected", "forked"]
 
 
-def _runtime_patience(process: _runtime._Process) -> None:
+def _runtime_patience(process: Process) -> None:
     """Let the guard be waited for as long as a slow machine needs."""
     guard = process.guard
 

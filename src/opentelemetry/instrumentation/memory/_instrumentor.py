@@ -18,7 +18,8 @@ from opentelemetry.instrumentation.memory._metrics import (
     is_placeholder,
     reporter_for,
 )
-from opentelemetry.instrumentation.memory._runtime import Runtime, process_role
+from opentelemetry.instrumentation.memory._roles import process_role
+from opentelemetry.instrumentation.memory._runtime import Runtime
 from opentelemetry.instrumentation.memory._sdk_locks import unwatch, watch
 from opentelemetry.instrumentation.memory.config import MemoryConfig, allowed_options
 from opentelemetry.instrumentation.memory.package import _instruments

@@ -6,22 +6,20 @@ import atexit
 import contextlib
 import logging
 import os
-import re
-import sys
-import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._baseline_store import BaselineStore
 from opentelemetry.instrumentation.memory._judge import Judge
 from opentelemetry.instrumentation.memory._probes import platform_probes
+from opentelemetry.instrumentation.memory._process import GUARD_TIMEOUT_SECONDS, Process
+from opentelemetry.instrumentation.memory._roles import is_child
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
 from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
 from opentelemetry.instrumentation.memory.config import service_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
@@ -30,74 +28,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_SECONDS: Final = 2.0
-# Longer than a collection takes, shorter than anybody notices.
-_GUARD_TIMEOUT_SECONDS: Final = 0.2
-
-ProcessRole = Literal["worker", "fork_server", "resource_tracker"]
-
-
-_HELPER: Final = re.compile(r"from [\w.]+\.(resource_tracker|semaphore_tracker|forkserver) import")
-
-
-def process_role(command_line: Sequence[str]) -> ProcessRole:
-    """Return what an interpreter with this command line is there for.
-
-    multiprocessing (and billiard, and loky) start helpers of their own, and
-    `opentelemetry-instrument` instruments them as well: the resource tracker, which does nothing,
-    and the fork server, whose children do the work.
-    """
-    match = (
-        _HELPER.match(" ".join(command_line[command_line.index("-c") + 1 :]))
-        if "-c" in command_line
-        else None
-    )
-    if match is None:
-        return "worker"
-    return "fork_server" if match[1] == "forkserver" else "resource_tracker"
-
-
-def _is_child() -> bool:
-    """Return whether multiprocessing has started this process."""
-    # A spawned child is instrumented before it knows its parent; its command line tells.
-    parent_process = getattr(sys.modules.get("multiprocessing.process"), "parent_process", None)
-    has_parent = parent_process is not None and parent_process() is not None
-    return has_parent or "--multiprocessing-fork" in sys.orig_argv
-
-
-@dataclass(slots=True)
-class _Process:
-    """What must not outlive a fork.
-
-    `guard` is held while a collection takes its sample, while the thread is started or ended, and
-    by the thread that forks: see `Runtime.hold_for_fork`.
-    """
-
-    pid: int
-    sampler: Sampler
-    judge: Judge
-    thread: SamplingThread | None = None
-    collection_cpu_seconds: float = 0.0
-    guard: Any = field(default_factory=threading.RLock)
-
-    def consider(self, sample: MemorySample) -> None:
-        """Judge a sample that a collection took; sample more often the higher the risk."""
-        self.sampler.risk = self.judge.consider(sample).risk
-
-    def consider_and_learn(self, sample: MemorySample) -> None:
-        """Judge a sample that the thread took, which may also read and write the baseline."""
-        self.sampler.risk = self.judge.consider_and_learn(sample).risk
-
-    def is_sampled(self) -> bool:
-        """Tell whether a thread takes samples."""
-        return self.thread is not None and self.thread.is_alive()
-
-    def thread_cpu_seconds(self) -> float:
-        """Return the CPU time that the thread has used."""
-        return 0.0 if self.thread is None else self.thread.cpu_seconds
-
-    def acquire_guard(self, timeout_seconds: float = _GUARD_TIMEOUT_SECONDS) -> bool:
-        """Take the guard, and tell whether it could be had in time."""
-        return bool(self.guard.acquire(timeout=timeout_seconds))
 
 
 class Runtime:
@@ -117,7 +47,7 @@ class Runtime:
         self._config = config
         self._on_change = on_change
         self._clock: Clock = SystemClock() if clock is None else clock
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, Process] = {}
         self._began_pid = os.getpid()
         self._has_warned_of_name = False
         self._dormant_pid: int | None = None
@@ -179,7 +109,7 @@ class Runtime:
         # Another thread is about to fork, or also collects. The first must not find the SDK's lock
         # held when it gets there, so do not wait here.
         latest = process.sampler.latest
-        if not process.acquire_guard(_GUARD_TIMEOUT_SECONDS if latest is None else 0):
+        if not process.acquire_guard(GUARD_TIMEOUT_SECONDS if latest is None else 0):
             return latest
         try:
             asked_at_seconds = self._clock.now()
@@ -246,14 +176,14 @@ class Runtime:
         if self._is_started and not self._is_stopped:
             self._ensure_thread(self._own())
 
-    def _own(self) -> _Process:
+    def _own(self) -> Process:
         pid = os.getpid()
         process = self._processes.get(pid)
         if process is None:
             probes = platform_probes(self._config.limit_bytes)
             # Copied in one go: another thread may be at the same point and take the parent out.
             parent = next((each.sampler for each in tuple(self._processes.values())), None)
-            fresh = _Process(
+            fresh = Process(
                 pid,
                 Sampler(self._config, probes, self._clock, parent),
                 Judge(
@@ -285,10 +215,10 @@ class Runtime:
             self._has_warned_of_name = True
             return None
         # What is normal for a process that starts others says nothing about its workers.
-        role = "" if pid == self._began_pid and not _is_child() else "worker"
+        role = "" if pid == self._began_pid and not is_child() else "worker"
         return BaselineStore(self._config.baseline_directory, name, version, role=role)
 
-    def _ensure_thread(self, process: _Process) -> None:
+    def _ensure_thread(self, process: Process) -> None:
         is_wanted = self._config.background_sampling and not self._is_exiting
         if process.is_sampled() or not is_wanted or not process.acquire_guard():
             return
@@ -318,7 +248,7 @@ _running: Final[set[Runtime]] = set()
 _spent_by_stopped: Final[dict[int, float]] = {}
 
 
-def _cpu_seconds(process: _Process) -> float:
+def _cpu_seconds(process: Process) -> float:
     stopped_seconds = _spent_by_stopped.get(process.pid, 0.0)
     return stopped_seconds + process.thread_cpu_seconds() + process.collection_cpu_seconds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING, Final
@@ -39,9 +40,10 @@ class SamplingThread:
         # A child just forked often closes every descriptor, or becomes another program. A thread
         # that opens files meanwhile may find its numbers closed, or close what took them over.
         self._first_interval_seconds = first_interval_seconds
-        # Waiting for a lock that its owner never takes twice costs half of Event.wait.
-        self._stop = threading.Lock()
-        self._stop.acquire()
+        # Waiting for a lock that only this thread takes costs half of Event.wait.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._is_stopping = False
         self._creator_native_id = threading.get_native_id()
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self.cpu_seconds = 0.0
@@ -56,10 +58,16 @@ class SamplingThread:
 
     def stop(self, timeout_seconds: float) -> None:
         """End sampling, and wait until it has ended; harmless when called twice."""
-        if self._stop.locked():
-            self._stop.release()
+        self._is_stopping = True
+        self.wake()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_seconds)
+
+    def wake(self) -> None:
+        """Take the next sample now; takes no lock, so that a signal handler may call it."""
+        # RuntimeError: it has just been woken.
+        with contextlib.suppress(RuntimeError):
+            self._bell.release()
 
     def _run(self) -> None:
         # Under gevent a "thread" is a greenlet of its creator's thread, whose CPU time is the
@@ -69,7 +77,10 @@ class SamplingThread:
         cost_seconds: float | None = None
         before = 0.0
         interval_seconds = self._first_interval_seconds
-        while not self._stop.acquire(timeout=interval_seconds):
+        while True:
+            self._bell.acquire(timeout=interval_seconds)
+            if self._is_stopping:
+                return
             if is_greenlet:
                 before = self._clock.thread_cpu()
             try:
