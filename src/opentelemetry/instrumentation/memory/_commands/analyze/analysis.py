@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opentelemetry.instrumentation.memory._commands.analyze.judgement import Judgement
-    from opentelemetry.instrumentation.memory._commands.analyze.sample import Labels
+    from opentelemetry.instrumentation.memory._commands.sample import Labels
     from opentelemetry.instrumentation.memory.model import MemorySample
 
     Samples = Iterator[tuple[Labels, MemorySample]]

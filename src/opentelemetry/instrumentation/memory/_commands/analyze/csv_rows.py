@@ -13,7 +13,7 @@ from opentelemetry.instrumentation.memory._commands.analyze.problems import (
     printable,
     quoted,
 )
-from opentelemetry.instrumentation.memory._commands.analyze.sample import (
+from opentelemetry.instrumentation.memory._commands.sample import (
     LARGEST_BYTES,
     SIZE_EXPECTED,
     Labels,

@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.memory._commands.analyze.problems import prin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from opentelemetry.instrumentation.memory._commands.analyze.sample import Labels
+    from opentelemetry.instrumentation.memory._commands.sample import Labels
 
 SEGMENT_METRIC: Final = "process.memory.resident"
 SEGMENT_ATTRIBUTE: Final = "process.memory.segment"

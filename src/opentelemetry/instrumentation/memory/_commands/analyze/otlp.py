@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.memory._commands.analyze.problems import (
     Problems,
     quoted,
 )
-from opentelemetry.instrumentation.memory._commands.analyze.sample import (
+from opentelemetry.instrumentation.memory._commands.sample import (
     Labels,
     sample_from_metrics,
     whole_bytes,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from email.message import Message
 
-    from opentelemetry.instrumentation.memory._commands.analyze.sample import Labels
+    from opentelemetry.instrumentation.memory._commands.sample import Labels
     from opentelemetry.instrumentation.memory.model import MemorySample
 
 SCHEMES: Final = ("http://", "https://")
