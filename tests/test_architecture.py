@@ -35,11 +35,14 @@ BELOW = {
     "_judge": VALUES | {"_detection", "_baseline_store"},
     "_roles": set(),
     "_investigator": VALUES | {"config", "_attribution", "_sampling"},
-    "_process": VALUES | {"_investigator", "_judge", "_sampling", "responders"},
+    "_response": VALUES
+    | {"config", "_investigator", "_attribution", "_judge", "_sampling", "responders"},
+    "_process": VALUES | {"_investigator", "_response", "_judge", "_sampling"},
     "_runtime": VALUES
     | {
         "_roles",
         "_process",
+        "_response",
         "_investigator",
         "_judge",
         "_baseline_store",

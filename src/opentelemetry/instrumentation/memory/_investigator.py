@@ -1,0 +1,201 @@
+"""Starts an investigation when a verdict calls for one, and runs it in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal
+
+from opentelemetry.instrumentation.memory._attribution.inquiry import Case
+from opentelemetry.instrumentation.memory._attribution.investigation import Investigation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.instrumentation.memory._attribution.inquiry import Inquiry
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+    from opentelemetry.instrumentation.memory.evidence import Evidence
+    from opentelemetry.instrumentation.memory.model import (
+        LeakState,
+        LeakVerdict,
+        MemorySample,
+    )
+
+_logger = logging.getLogger(__name__)
+
+THREAD_NAME: Final = "opentelemetry-memory-evidence"
+# One look at a suspicion, one when it is confirmed, and then no more often than this.
+COOLDOWN_SECONDS: Final = 1800.0
+
+Occasion = Literal["suspected", "confirmed", "fragmentation", "signal", "api"]
+"""Why somebody looks, or why what was found is told."""
+
+_RAISED: Final[frozenset[LeakState]] = frozenset({"suspected", "confirmed"})
+
+
+class Investigator:
+    """The investigations of one process: at most one at a time.
+
+    `notice` is called with each verdict, by the thread that samples; while all is well it costs
+    next to nothing. `evidence` is published by plain assignment.
+
+    Args:
+        inquiries: Every kind of evidence that may be gathered.
+        clock: The time, and what steps cost.
+        share_of_core: What an investigation may cost, between 0 and 1.
+        latest: Returns the newest sample.
+        deliver: Called with what was found and the occasions that it answers, in the thread of the
+            investigation or in the one that samples.
+    """
+
+    def __init__(
+        self,
+        inquiries: Sequence[Inquiry],
+        clock: Clock,
+        share_of_core: float,
+        latest: Callable[[], MemorySample | None],
+        deliver: Callable[[Evidence, frozenset[Occasion]], None],
+    ) -> None:
+        self._inquiries = inquiries
+        self._clock = clock
+        self._share_of_core = share_of_core
+        self._latest = latest
+        self._deliver = deliver
+        self._state: LeakState = "warming_up"
+        self._is_fragmented = False
+        self._began_at: float | None = None
+        self._occasions: set[Occasion] = set()
+        self._requests: set[Occasion] = set()
+        self._thread: threading.Thread | None = None
+        self._stop: threading.Lock | None = None
+        self._is_looking = False
+        self._is_stopped = False
+        self.cpu_seconds = 0.0
+        self.evidence: Evidence | None = None
+
+    def request(self, occasion: Occasion) -> None:
+        """Ask for an investigation, whatever the risk; it begins with the next sample.
+
+        Takes no lock, so that a signal handler may call it.
+        """
+        self._requests.add(occasion)
+
+    def is_under_way(self) -> bool:
+        """Tell whether an investigation is running."""
+        return self._is_looking and self._thread is not None and self._thread.is_alive()
+
+    def notice(
+        self, verdict: LeakVerdict, sample: MemorySample, *, is_automatic: bool = True
+    ) -> None:
+        """Take note of a verdict, and look into it where that is called for.
+
+        Args:
+            verdict: The latest one.
+            sample: What it is about.
+            is_automatic: Whether verdicts call for it, or only requests do.
+        """
+        before, self._state = self._state, verdict.state
+        was_fragmented, self._is_fragmented = self._is_fragmented, verdict.segment == "retained"
+        if self._requests:
+            self._look_into(verdict, sample, {self._requests.pop()})
+        elif not is_automatic:
+            return
+        elif verdict.state in _RAISED:
+            if before == verdict.state and not self._is_rested(sample):
+                return
+            if verdict.state == "confirmed" and self._has_answer_of_this_alarm(before):
+                self._tell(frozenset({"confirmed"}))
+            else:
+                is_sure = verdict.state == "confirmed"
+                self._look_into(verdict, sample, {"confirmed" if is_sure else "suspected"})
+        elif self._is_fragmented and not was_fragmented and self._is_rested(sample):
+            self._look_into(verdict, sample, {"fragmentation"})
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End what is under way, for good; harmless when called twice."""
+        self._is_stopped = True
+        thread, stop = self._thread, self._stop
+        if thread is None or stop is None:
+            return
+        with suppress(RuntimeError):
+            stop.release()
+        if thread is not threading.current_thread():
+            thread.join(timeout_seconds)
+
+    def _is_rested(self, sample: MemorySample) -> bool:
+        began_at = self._began_at
+        return began_at is None or sample.taken_at_seconds - began_at >= COOLDOWN_SECONDS
+
+    def _has_answer_of_this_alarm(self, before: LeakState) -> bool:
+        evidence = self.evidence
+        return (
+            before == "suspected"
+            and not self.is_under_way()
+            and evidence is not None
+            and evidence.conclusion.kind != "unsure"
+        )
+
+    def _look_into(
+        self, verdict: LeakVerdict, sample: MemorySample, occasions: set[Occasion]
+    ) -> None:
+        self._occasions |= occasions
+        if self.is_under_way() or self._is_stopped:
+            return
+        self._began_at = sample.taken_at_seconds
+        investigation = Investigation(
+            self._inquiries,
+            _case(verdict, sample),
+            self._clock,
+            self._share_of_core,
+            self._latest,
+        )
+        stop = threading.Lock()
+        stop.acquire()
+        thread = threading.Thread(
+            target=self._run, args=(investigation, stop), name=THREAD_NAME, daemon=True
+        )
+        self._thread, self._stop, self._is_looking = thread, stop, True
+        try:
+            thread.start()
+        except RuntimeError:
+            # "can't start new thread", or the interpreter is shutting down.
+            self._thread = None
+
+    def _run(self, investigation: Investigation, stop: threading.Lock) -> None:
+        try:
+            wait_seconds: float | None = 0.0
+            before = self._clock.thread_cpu()
+            while not stop.acquire(timeout=wait_seconds or 0.0):
+                wait_seconds = investigation.step()
+                after = self._clock.thread_cpu()
+                self.cpu_seconds += after - before
+                before = after
+                if wait_seconds is None:
+                    break
+            if investigation.evidence is not None:
+                self.evidence = investigation.evidence
+                occasions, self._occasions = frozenset(self._occasions), set()
+                # From here on the next may begin.
+                self._is_looking = False
+                self._tell(occasions)
+        except Exception:
+            _logger.exception("an investigation of the memory failed")
+        finally:
+            investigation.close()
+
+    def _tell(self, occasions: frozenset[Occasion]) -> None:
+        evidence = self.evidence
+        if evidence is None:
+            return
+        try:
+            self._deliver(evidence, occasions)
+        except Exception:
+            _logger.exception("evidence about the memory could not be told")
+
+
+def _case(verdict: LeakVerdict, sample: MemorySample) -> Case:
+    growth = {each.segment: each.bytes_per_second for each in verdict.growth}
+    if verdict.segment is None:
+        return Case(None, 0.0, sample)
+    return Case(verdict.segment, growth.get(verdict.segment, 0.0), sample)
