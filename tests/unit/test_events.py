@@ -14,6 +14,13 @@ from opentelemetry.sdk._logs.export import (
 
 from opentelemetry.instrumentation.memory._events import EVENT_NAME, LeakEvents
 from opentelemetry.instrumentation.memory._judge import Judge
+from opentelemetry.instrumentation.memory.evidence import (
+    Advice,
+    Conclusion,
+    ContainerGrowth,
+    Evidence,
+    SiteGrowth,
+)
 from opentelemetry.instrumentation.memory.model import (
     Growth,
     LeakState,
@@ -35,6 +42,17 @@ def told() -> Iterator[tuple[LeakEvents, InMemoryLogRecordExporter]]:
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
     yield LeakEvents(provider), exporter
     provider.shutdown()
+
+
+EVIDENCE = Evidence(
+    "native_heap",
+    None,
+    60.0,
+    Conclusion("container", "shop.cache._sessions", 0.9, "shop.cache._sessions (dict) grew"),
+    containers=(ContainerGrowth("shop.cache._sessions", "dict", 12, 31, (), 900),),
+    sites=tuple(SiteGrowth(f"shop/views.py:{n}", (), 9, 1, 4.0) for n in range(9)),
+    advice=(Advice("bound the cache"),),
+)
 
 
 def states(exporter: InMemoryLogRecordExporter) -> list[object]:
@@ -122,3 +140,73 @@ def test_event_that_cannot_be_told_does_not_stop_the_judge(
     assert judge.verdict is not None
     assert judge.verdict.state == "confirmed"
     assert "could not be told" in caplog.text
+
+
+def test_evidence_follows_in_an_event_of_its_own(
+    told: tuple[LeakEvents, InMemoryLogRecordExporter],
+) -> None:
+    events, exporter = told
+    events.notice(verdict("suspected"))
+    events.add(verdict("suspected"), EVIDENCE)
+    _, log = exporter.get_finished_logs()
+    assert log.log_record.body == "because; shop.cache._sessions (dict) grew"
+    attributes = dict(log.log_record.attributes or {})
+    assert attributes["process.memory.leak.state"] == "suspected"
+    assert attributes["process.memory.leak.culprit"] == "shop.cache._sessions"
+    assert attributes["process.memory.leak.culprit.kind"] == "container"
+    assert attributes["process.memory.leak.culprit.confidence"] == 0.9
+    assert attributes["process.memory.leak.containers"] == (
+        "shop.cache._sessions (dict): 12 -> 31 entries",
+    )
+    assert attributes["process.memory.leak.advice"] == ("bound the cache",)
+
+
+def test_event_names_five_of_each_kind_at_most(
+    told: tuple[LeakEvents, InMemoryLogRecordExporter],
+) -> None:
+    events, exporter = told
+    events.notice(verdict("confirmed"))
+    events.add(verdict("confirmed"), EVIDENCE)
+    attributes = exporter.get_finished_logs()[-1].log_record.attributes or {}
+    sites = attributes["process.memory.leak.sites"]
+    assert isinstance(sites, tuple)
+    assert len(sites) == 5
+
+
+def test_confirmation_repeats_what_was_found_at_the_suspicion(
+    told: tuple[LeakEvents, InMemoryLogRecordExporter],
+) -> None:
+    events, exporter = told
+    events.notice(verdict("suspected"))
+    events.add(verdict("suspected"), EVIDENCE)
+    events.notice(verdict("confirmed"))
+    attributes = exporter.get_finished_logs()[-1].log_record.attributes or {}
+    assert attributes["process.memory.leak.culprit"] == "shop.cache._sessions"
+
+
+def test_same_evidence_is_told_once(told: tuple[LeakEvents, InMemoryLogRecordExporter]) -> None:
+    events, exporter = told
+    events.notice(verdict("suspected"))
+    events.add(verdict("suspected"), EVIDENCE)
+    events.add(verdict("suspected"), EVIDENCE)
+    assert states(exporter) == ["suspected", "suspected"]
+
+
+def test_evidence_without_an_alarm_is_no_event(
+    told: tuple[LeakEvents, InMemoryLogRecordExporter],
+) -> None:
+    events, exporter = told
+    events.add(verdict("quiet"), EVIDENCE)
+    assert not exporter.get_finished_logs()
+
+
+def test_next_alarm_begins_without_the_evidence_of_the_last(
+    told: tuple[LeakEvents, InMemoryLogRecordExporter],
+) -> None:
+    events, exporter = told
+    events.notice(verdict("confirmed"))
+    events.add(verdict("confirmed"), EVIDENCE)
+    events.notice(verdict("recovered"))
+    events.notice(verdict("suspected"))
+    attributes = exporter.get_finished_logs()[-1].log_record.attributes or {}
+    assert "process.memory.leak.culprit" not in attributes
