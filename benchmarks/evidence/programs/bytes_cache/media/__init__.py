@@ -1,0 +1,1 @@
+"""Serves pictures in the size that each screen asks for."""

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import rollout
+from flask import Flask, Response, request
+
+from media.thumbnails import thumbnail
+
+app = Flask("media")
+
+
+@app.get("/pictures/<int:picture>")
+def picture(picture: int):
+    body = thumbnail(picture, int(request.args["width"]), exact=rollout.is_live())
+    return Response(body, mimetype="image/webp")

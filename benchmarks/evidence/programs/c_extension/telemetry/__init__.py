@@ -1,0 +1,1 @@
+"""Takes readings of meters in a binary format, with a decoder in C."""

@@ -1,0 +1,1 @@
+"""Tells readers about new articles."""

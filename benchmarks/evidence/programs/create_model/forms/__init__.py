@@ -1,0 +1,1 @@
+"""Checks what is filled into forms that customers have designed."""

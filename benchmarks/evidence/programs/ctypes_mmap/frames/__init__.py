@@ -1,0 +1,1 @@
+"""Takes pictures of a camera through buffers that the driver could write into."""

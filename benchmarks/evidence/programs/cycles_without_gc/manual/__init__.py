@@ -1,0 +1,1 @@
+"""Renders pages of a manual out of a tree of sections."""

@@ -1,0 +1,1 @@
+"""Books entries on accounts, with SQLAlchemy."""

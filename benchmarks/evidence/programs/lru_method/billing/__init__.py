@@ -1,0 +1,1 @@
+"""Makes invoices out of orders."""

@@ -1,0 +1,1 @@
+"""A market place with nine routes."""

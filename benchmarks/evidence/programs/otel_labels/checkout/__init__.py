@@ -1,0 +1,1 @@
+"""Takes payments, and counts them with OpenTelemetry."""

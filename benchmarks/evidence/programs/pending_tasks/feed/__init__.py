@@ -1,0 +1,1 @@
+"""Pushes quotes to those who have asked for them."""

@@ -1,0 +1,1 @@
+"""An API with metrics for Prometheus."""

@@ -1,0 +1,1 @@
+"""A shop: a catalogue, a basket and a session for each visitor."""

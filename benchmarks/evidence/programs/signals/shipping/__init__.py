@@ -1,0 +1,1 @@
+"""Sends parcels once they are paid."""

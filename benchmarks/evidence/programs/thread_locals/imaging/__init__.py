@@ -1,0 +1,1 @@
+"""Crops and measures pictures in a pool of threads."""

@@ -1,0 +1,1 @@
+"""Reads rows that partners send, and says at the end which of them were bad."""

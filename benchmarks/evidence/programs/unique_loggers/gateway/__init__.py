@@ -1,0 +1,1 @@
+"""Passes requests on to the tenants' own backends."""
