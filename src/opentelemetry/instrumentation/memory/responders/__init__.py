@@ -1,0 +1,1 @@
+"""What is done when the verdict changes: files, signals, and nothing that could stop the host."""
