@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory.responders.snapshot_document import SnapshotReason
 
 _logger = logging.getLogger(__name__)
+
+_STATUS: Final = Path("/proc/self/status")
+_CAUGHT: Final = b"SigCgt:"
 
 NUMBER: Final[int | None] = getattr(signal, "SIGUSR2", None)
 
@@ -46,8 +50,8 @@ class SnapshotSignal:
         if self.is_in_place():
             return True
         previous = signal.getsignal(NUMBER)
-        if previous is None:
-            return self._refuse("it has a handler that was not installed by Python")
+        if _has_foreign_handler(NUMBER):
+            return self._refuse("it has a handler that Python does not know")
         if self._has_been_installed and callable(previous):
             return False
         try:
@@ -64,7 +68,11 @@ class SnapshotSignal:
 
     def is_reset(self) -> bool:
         """Tell whether the signal would end the process: nobody handles it."""
-        return NUMBER is not None and signal.getsignal(NUMBER) is signal.SIG_DFL
+        return (
+            NUMBER is not None
+            and signal.getsignal(NUMBER) is signal.SIG_DFL
+            and not _has_foreign_handler(NUMBER)
+        )
 
     def uninstall(self) -> None:
         """Ask for nothing more, and restore the previous handler if ours is still in place."""
@@ -86,3 +94,17 @@ class SnapshotSignal:
     def _refuse(self, why: str) -> bool:
         _logger.warning("SIGUSR2 writes no memory snapshot: %s", why)
         return False
+
+
+def _has_foreign_handler(number: int) -> bool:
+    """Tell whether something else than Python handles the signal, such as faulthandler."""
+    known = signal.getsignal(number)
+    if known is None or callable(known):
+        return known is None
+    # Python remembers only what it has installed itself; the kernel knows who catches.
+    try:
+        lines = _STATUS.read_bytes().splitlines()
+    except OSError:
+        return False
+    caught = next((line for line in lines if line.startswith(_CAUGHT)), b"SigCgt: 0")
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
