@@ -151,6 +151,12 @@ def test_number_that_json_does_not_know_is_unknown(number: float) -> None:
     assert written["verdict"]["risk"] is None
 
 
+def test_number_that_no_machine_has_is_cut() -> None:
+    written = snapshot(sample=MemorySample(0.0, 1, resident_bytes=10**400))
+    assert written["sample"]["resident_bytes"] == 2**63 - 1
+    VALID.validate(written)
+
+
 @pytest.mark.parametrize("epoch_seconds", [-1e12, 1e12])
 def test_clock_that_is_far_off_costs_no_snapshot(epoch_seconds: float) -> None:
     VALID.validate(snapshot(now=Moment(epoch_seconds, 0.0)))

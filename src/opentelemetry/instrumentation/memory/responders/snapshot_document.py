@@ -39,6 +39,7 @@ _MOST_OTHER_ROWS: Final = 20
 _PACKAGE: Final = "opentelemetry-instrumentation-memory"
 _ELLIPSIS: Final = "…"
 _DECIMALS: Final = 6
+_LARGEST: Final = 2**63 - 1
 _LAST_YEAR_SECONDS: Final = 253_402_300_799.0
 
 
@@ -120,17 +121,17 @@ def thinned(history: Sequence[MemorySample]) -> list[MemorySample]:
 def _sample(sample: MemorySample, now: Moment) -> dict[str, Any]:
     return {
         "seconds_ago": _seconds_ago(sample, now),
-        "resident_bytes": sample.resident_bytes,
-        "virtual_bytes": sample.virtual_bytes,
+        "resident_bytes": _plain(sample.resident_bytes),
+        "virtual_bytes": _plain(sample.virtual_bytes),
         "segments": _segments(sample.partition),
-        "heap_used_bytes": sample.heap_used_bytes,
-        "heap_committed_bytes": sample.heap_committed_bytes,
+        "heap_used_bytes": _plain(sample.heap_used_bytes),
+        "heap_committed_bytes": _plain(sample.heap_committed_bytes),
         "python_heap_age_seconds": _number(sample.python_heap_age_seconds),
         "native_heap_age_seconds": _number(sample.native_heap_age_seconds),
-        "limit_bytes": sample.limit_bytes,
-        "limit_usage_bytes": sample.limit_usage_bytes,
+        "limit_bytes": _plain(sample.limit_bytes),
+        "limit_usage_bytes": _plain(sample.limit_usage_bytes),
         "limit_utilization": _number(sample.limit_utilization),
-        "headroom_bytes": sample.headroom_bytes,
+        "headroom_bytes": _plain(sample.headroom_bytes),
         "gc_generations": [_plain(each) for each in sample.gc_generations[:_MOST_OTHER_ROWS]],
     }
 
@@ -138,14 +139,14 @@ def _sample(sample: MemorySample, now: Moment) -> dict[str, Any]:
 def _point(sample: MemorySample, now: Moment) -> dict[str, Any]:
     return {
         "seconds_ago": _seconds_ago(sample, now),
-        "resident_bytes": sample.resident_bytes,
+        "resident_bytes": _plain(sample.resident_bytes),
         "segments": _segments(sample.partition),
     }
 
 
 def _segments(partition: Partition) -> dict[str, int | None]:
     present = dict(partition.present())
-    return {f"{segment}_bytes": present.get(segment) for segment in SEGMENTS}
+    return {f"{segment}_bytes": _plain(present.get(segment)) for segment in SEGMENTS}
 
 
 def _seconds_ago(sample: MemorySample, now: Moment) -> float | None:
@@ -165,8 +166,10 @@ def _plain(value: Any) -> Any:
         return _text(value)
     if isinstance(value, float):
         return _number(value)
-    if value is None or isinstance(value, int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return min(max(value, -_LARGEST), _LARGEST)
     # A value of a kind that nobody has thought of stays inside.
     return None
 
@@ -174,7 +177,7 @@ def _plain(value: Any) -> Any:
 def _rows(name: str, values: tuple[Any, ...]) -> list[Any]:
     kept = values[: _MOST_ROWS.get(name, _MOST_OTHER_ROWS)]
     if name == "element_types":
-        return [{"type_name": _text(each), "count": count} for each, count in kept]
+        return [{"type_name": _text(each), "count": _plain(count)} for each, count in kept]
     return [_plain(each) for each in kept]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KEYWORDS: Final = frozenset(
     (
-        *("type", "const", "enum", "minimum", "maxLength", "pattern", "maxItems"),
+        *("type", "const", "enum", "minimum", "maximum", "maxLength", "pattern", "maxItems"),
         *("properties", "required", "items", "anyOf", "$ref"),
     )
 )
@@ -147,6 +147,11 @@ _RULES: Final[tuple[tuple[str, Callable[[Any, Any], bool], Callable[[Any], str]]
         "minimum",
         lambda value, least: not _is_number(value) or value >= least,
         lambda least: f"at least {least}",
+    ),
+    (
+        "maximum",
+        lambda value, most: not _is_number(value) or value <= most,
+        lambda most: f"at most {most}",
     ),
     (
         "maxLength",
