@@ -35,8 +35,10 @@ BELOW = {
     "_judge": VALUES | {"_detection", "_baseline_store"},
     "_roles": set(),
     "_investigator": VALUES | {"config", "_attribution", "_sampling"},
-    "_response": VALUES
+    "_casework": VALUES
     | {"config", "_investigator", "_attribution", "_judge", "_sampling", "responders"},
+    "_response": VALUES
+    | {"config", "_casework", "_investigator", "_judge", "_sampling", "responders"},
     "_process": VALUES | {"_investigator", "_response", "_judge", "_sampling"},
     "_runtime": VALUES
     | {

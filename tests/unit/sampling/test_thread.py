@@ -72,6 +72,27 @@ def test_stop_does_not_wait_for_the_interval() -> None:
     assert sampler.samples == 1
 
 
+def test_wake_brings_the_next_sample_forward() -> None:
+    sampler = CountingSampler(enough=2, interval_seconds=3600)
+    thread = SamplingThread(sampler, SystemClock())  # type: ignore[arg-type]
+    thread.start()
+    while sampler.samples < 1:
+        assert thread.is_alive()
+    thread.wake()
+    assert sampler.has_enough.wait(PATIENCE_SECONDS)
+    thread.stop(PATIENCE_SECONDS)
+    assert sampler.samples == 2
+
+
+def test_waking_twice_at_once_is_harmless() -> None:
+    thread = thread_of(CountingSampler(interval_seconds=3600))
+    thread.wake()
+    thread.wake()
+    thread.start()
+    thread.stop(PATIENCE_SECONDS)
+    assert not thread.is_alive()
+
+
 def test_first_sample_waits_for_the_first_interval() -> None:
     sampler = CountingSampler()
     thread = SamplingThread(sampler, SystemClock(), 3600)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
 
+    from opentelemetry.instrumentation.memory.evidence import Evidence
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
@@ -94,6 +95,29 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         runtime = self._runtime
         return () if runtime is None else runtime.history()
 
+    def investigate(self) -> None:
+        """Look for what grows in this process, whatever the risk; returns at once.
+
+        What is found is in `latest_evidence()` some seconds to minutes later, and in a snapshot
+        where a directory is set. Needs the background thread.
+        """
+        if self._runtime is not None:
+            self._runtime.request("api")
+
+    def latest_evidence(self) -> Evidence | None:
+        """Return what the last investigation of this process found, or None before the first."""
+        runtime = self._runtime
+        return None if runtime is None else runtime.latest_evidence()
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return what is known of this process as one JSON-ready document; see docs/snapshot.md.
+
+        It is written as well where a snapshot directory is set. None while not instrumented. Takes
+        about a millisecond, longer on a slow volume.
+        """
+        runtime = self._runtime
+        return None if runtime is None else runtime.snapshot()
+
     def _instrument(self, **kwargs: Any) -> None:
         """Start to sample and to report.
 
@@ -127,7 +151,8 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         reporter = reporter_for(provider)
         if reporter is None:
             return
-        self._runtime = Runtime(config, on_change=LeakEvents(logger_provider).notice)
+        events = LeakEvents(logger_provider)
+        self._runtime = Runtime(config, on_change=events.notice, on_evidence=events.add)
         self._reporter = reporter
         reporter.attach(self._runtime, has_process_metrics=config.process_metrics)
         watch(provider)

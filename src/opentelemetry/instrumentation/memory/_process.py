@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from opentelemetry.instrumentation.memory._investigator import Occasion
     from opentelemetry.instrumentation.memory._judge import Judge
+    from opentelemetry.instrumentation.memory._response import Response
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
     from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
     from opentelemetry.instrumentation.memory.model import MemorySample
@@ -27,6 +30,7 @@ class Process:
     pid: int
     sampler: Sampler
     judge: Judge
+    response: Response
     thread: SamplingThread | None = None
     collection_cpu_seconds: float = 0.0
     guard: Any = field(default_factory=threading.RLock)
@@ -36,16 +40,46 @@ class Process:
         self.sampler.risk = self.judge.consider(sample).risk
 
     def consider_and_learn(self, sample: MemorySample) -> None:
-        """Judge a sample that the thread took, which may also read and write the baseline."""
-        self.sampler.risk = self.judge.consider_and_learn(sample).risk
+        """Judge a sample that the thread took, and do what follows.
+
+        Here files may be read and written, and an investigation started.
+        """
+        verdict = self.judge.consider_and_learn(sample)
+        self.sampler.risk = verdict.risk
+        if self.response.is_loading_due(verdict):
+            # The lock of a module that is being imported is never released in a forked child.
+            self.acquire_guard()
+            try:
+                self.response.load()
+            finally:
+                with contextlib.suppress(RuntimeError):
+                    self.guard.release()
+        self.response.notice(verdict, sample)
 
     def is_sampled(self) -> bool:
         """Tell whether a thread takes samples."""
         return self.thread is not None and self.thread.is_alive()
 
     def thread_cpu_seconds(self) -> float:
-        """Return the CPU time that the thread has used."""
+        """Return the CPU time that the sampling thread has used."""
         return 0.0 if self.thread is None else self.thread.cpu_seconds
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that this package has used in this process."""
+        threads = self.thread_cpu_seconds() + self.response.cpu_seconds
+        return threads + self.collection_cpu_seconds
+
+    def request(self, occasion: Occasion) -> None:
+        """Ask for an investigation, now; takes no lock."""
+        self.response.request(occasion)
+        if self.thread is not None:
+            self.thread.wake()
+
+    def end_threads(self, timeout_seconds: float) -> None:
+        """End the thread that samples and the one that investigates."""
+        if self.thread is not None:
+            self.thread.stop(timeout_seconds)
+        self.response.stop(timeout_seconds)
 
     def acquire_guard(self, timeout_seconds: float = GUARD_TIMEOUT_SECONDS) -> bool:
         """Take the guard, and tell whether it could be had in time."""

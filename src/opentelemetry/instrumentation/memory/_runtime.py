@@ -6,12 +6,13 @@ import atexit
 import contextlib
 import logging
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._baseline_store import BaselineStore
 from opentelemetry.instrumentation.memory._judge import Judge
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._process import GUARD_TIMEOUT_SECONDS, Process
+from opentelemetry.instrumentation.memory._response import Response
 from opentelemetry.instrumentation.memory._roles import is_child
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
@@ -21,8 +22,10 @@ from opentelemetry.instrumentation.memory.config import service_identity
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.instrumentation.memory._investigator import Occasion
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
+    from opentelemetry.instrumentation.memory.evidence import Evidence
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
@@ -43,9 +46,11 @@ class Runtime:
         config: MemoryConfig,
         clock: Clock | None = None,
         on_change: Callable[[LeakVerdict], None] | None = None,
+        on_evidence: Callable[[LeakVerdict, Evidence], None] | None = None,
     ) -> None:
         self._config = config
         self._on_change = on_change
+        self._on_evidence = on_evidence
         self._clock: Clock = SystemClock() if clock is None else clock
         self._processes: dict[int, Process] = {}
         self._began_pid = os.getpid()
@@ -82,8 +87,7 @@ class Runtime:
         # A thread that a collection is just starting is waited for, and then ended.
         if process.acquire_guard():
             process.guard.release()
-        if process.thread is not None:
-            process.thread.stop(STOP_TIMEOUT_SECONDS)
+        process.end_threads(STOP_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
         """End the thread and give everything back; harmless when called twice."""
@@ -135,6 +139,22 @@ class Runtime:
             return self.sample_for_collection()
         return process.sampler.latest
 
+    def latest_evidence(self) -> Evidence | None:
+        """Return what the last investigation of this process found, or None before the first."""
+        process = self._processes.get(os.getpid())
+        return None if process is None else process.response.evidence
+
+    def request(self, occasion: Occasion) -> None:
+        """Ask for an investigation of this process, now; takes no lock."""
+        process = self._processes.get(os.getpid())
+        if process is not None:
+            process.request(occasion)
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return what is known of this process as a snapshot's document, and write it if wanted."""
+        process = self._processes.get(os.getpid())
+        return None if process is None else process.response.snapshot()
+
     def history(self) -> tuple[MemorySample, ...]:
         """Return the samples kept of this process, oldest first."""
         process = self._processes.get(os.getpid())
@@ -183,16 +203,15 @@ class Runtime:
             probes = platform_probes(self._config.limit_bytes)
             # Copied in one go: another thread may be at the same point and take the parent out.
             parent = next((each.sampler for each in tuple(self._processes.values())), None)
-            fresh = Process(
-                pid,
-                Sampler(self._config, probes, self._clock, parent),
-                Judge(
-                    self._config.max_interval_seconds,
-                    self._on_change,
-                    self._baseline_store(pid),
-                    self._clock.epoch,
-                ),
+            sampler = Sampler(self._config, probes, self._clock, parent)
+            judge = Judge(
+                self._config.max_interval_seconds,
+                self._on_change,
+                self._baseline_store(pid),
+                self._clock.epoch,
             )
+            response = Response(self._config, self._clock, sampler, judge, self._on_evidence)
+            fresh = Process(pid, sampler, judge, response)
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)
             for other in [each for each in self._processes if each != pid]:
@@ -249,8 +268,7 @@ _spent_by_stopped: Final[dict[int, float]] = {}
 
 
 def _cpu_seconds(process: Process) -> float:
-    stopped_seconds = _spent_by_stopped.get(process.pid, 0.0)
-    return stopped_seconds + process.thread_cpu_seconds() + process.collection_cpu_seconds
+    return _spent_by_stopped.get(process.pid, 0.0) + process.cpu_seconds()
 
 
 def _attempt(do: Callable[[Runtime], None], runtime: Runtime) -> None:

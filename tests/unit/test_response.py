@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.fakes import MIB, fake_probes
+
+from opentelemetry.instrumentation.memory import MemoryConfig
+from opentelemetry.instrumentation.memory._judge import Judge
+from opentelemetry.instrumentation.memory._response import Response
+from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
+from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+from opentelemetry.instrumentation.memory.model import Growth, LeakState, LeakVerdict, MemorySample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from opentelemetry.instrumentation.memory.evidence import Evidence
+
+PATIENCE_SECONDS = 30.0
+
+
+class Told:
+    def __init__(self) -> None:
+        self.evidence: list[Evidence] = []
+        self.has_evidence = threading.Event()
+
+    def listen(self, verdict: LeakVerdict, evidence: Evidence) -> None:
+        del verdict
+        self.evidence.append(evidence)
+        self.has_evidence.set()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def make(told: Told) -> Callable[[MemoryConfig], Response]:
+    def make_response(config: MemoryConfig) -> Response:
+        clock = SystemClock()
+        sampler = Sampler(config, fake_probes(), clock)
+        judge = Judge(config.max_interval_seconds)
+        sample = sampler.take()
+        assert sample is not None
+        judge.consider(sample)
+        return Response(config, clock, sampler, judge, told.listen)
+
+    return make_response
+
+
+def sample(resident_bytes: int = 100 * MIB) -> MemorySample:
+    return MemorySample(0.0, 7, resident_bytes=resident_bytes, limit_bytes=200 * MIB)
+
+
+def verdict(state: LeakState = "suspected") -> LeakVerdict:
+    return LeakVerdict(state, 0.6, "retained", (Growth("retained", 1000.0),))
+
+
+def files(directory: Path) -> list[str]:
+    return [json.loads(path.read_text())["reason"] for path in directory.glob("*.json")]
+
+
+def test_casework_is_not_imported_before_the_first_alarm() -> None:
+    program = (
+        "import sys\n"
+        "from opentelemetry.instrumentation.memory import MemoryInstrumentor\n"
+        "from opentelemetry.sdk.metrics import MeterProvider\n"
+        "MemoryInstrumentor().instrument(meter_provider=MeterProvider())\n"
+        "MemoryInstrumentor().uninstrument()\n"
+        "here = 'opentelemetry.instrumentation.memory.'\n"
+        "names = ('_casework', '_investigator', '_attribution.investigation', 'evidence')\n"
+        "print([name for name in names if here + name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_first_alarm_calls_for_casework(make: Callable[[MemoryConfig], Response]) -> None:
+    response = make(MemoryConfig())
+    assert not response.is_loading_due(LeakVerdict("quiet"))
+    assert response.is_loading_due(verdict("suspected"))
+    response.load()
+    assert not response.is_loading_due(verdict("suspected"))
+    response.stop(PATIENCE_SECONDS)
+
+
+def test_alarm_calls_for_nothing_where_evidence_is_switched_off(
+    make: Callable[[MemoryConfig], Response],
+) -> None:
+    response = make(MemoryConfig(evidence=False))
+    assert not response.is_loading_due(verdict("confirmed"))
+
+
+def test_request_calls_for_casework_whatever_the_risk(
+    make: Callable[[MemoryConfig], Response], told: Told
+) -> None:
+    response = make(MemoryConfig(evidence=False))
+    response.request("api")
+    assert response.is_loading_due(LeakVerdict("quiet"))
+    response.load()
+    # Free memory has the shortest investigation.
+    response.notice(verdict("quiet"), sample())
+    assert told.has_evidence.wait(PATIENCE_SECONDS)
+    response.stop(PATIENCE_SECONDS)
+    assert response.evidence is told.evidence[0]
+
+
+def test_confirmed_leak_is_written_when_its_investigation_has_ended(
+    make: Callable[[MemoryConfig], Response], told: Told, tmp_path: Path
+) -> None:
+    response = make(MemoryConfig(snapshot_directory=str(tmp_path)))
+    response.load()
+    response.notice(verdict("confirmed"), sample())
+    assert told.has_evidence.wait(PATIENCE_SECONDS)
+    response.stop(PATIENCE_SECONDS)
+    assert files(tmp_path) == ["confirmed"]
+
+
+def test_snapshot_is_written_near_the_limit_without_waiting(
+    make: Callable[[MemoryConfig], Response], tmp_path: Path
+) -> None:
+    response = make(MemoryConfig(snapshot_directory=str(tmp_path), evidence=False))
+    response.notice(LeakVerdict("quiet"), sample(resident_bytes=190 * MIB))
+    assert files(tmp_path) == ["near_limit"]
+
+
+def test_snapshot_on_demand_is_returned_and_written(
+    make: Callable[[MemoryConfig], Response], tmp_path: Path
+) -> None:
+    response = make(MemoryConfig(snapshot_directory=str(tmp_path)))
+    assert response.snapshot()["reason"] == "api"
+    assert files(tmp_path) == ["api"]
+
+
+def test_nothing_is_written_without_a_directory(
+    make: Callable[[MemoryConfig], Response], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    response = make(MemoryConfig())
+    response.notice(LeakVerdict("quiet"), sample(resident_bytes=190 * MIB))
+    assert response.snapshot()["reason"] == "api"
+    assert not list(tmp_path.iterdir())
