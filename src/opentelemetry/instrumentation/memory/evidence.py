@@ -129,6 +129,10 @@ class AllocatorState:
         trimmable_bytes: What `malloc_trim(0)` would give back now, by estimate.
         object_arenas_free_bytes: Free within the object allocator's arenas, which only empty arenas
             give back.
+        spare_arenas_free_bytes: Free in all arenas but the two that hold most of what is free.
+        top_bytes: Free at the end of the main arena.
+        given_back_bytes: Counted as free by malloc, and not resident: given back by an earlier
+            `malloc_trim`, or never touched.
     """
 
     arenas: int | None
@@ -136,6 +140,9 @@ class AllocatorState:
     free_bytes: int | None
     trimmable_bytes: int | None
     object_arenas_free_bytes: int | None
+    spare_arenas_free_bytes: int | None = None
+    top_bytes: int | None = None
+    given_back_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
