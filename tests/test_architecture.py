@@ -81,7 +81,7 @@ DOORS = {
         "_commands",
     },
     "psutil": {"_probes/portable", "_commands"},
-    "ctypes": {"_probes/malloc", "_probes/cpython", "_commands"},
+    "ctypes": {"_probes/malloc", "_probes/cpython", "responders/main_thread", "_commands"},
     "time": {"_sampling/clock", "_commands"},
     "threading": {
         "_sampling/thread",

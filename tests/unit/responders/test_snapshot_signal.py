@@ -134,16 +134,43 @@ def test_handler_that_took_our_place_is_not_wrapped_by_ours() -> None:
     assert asked == ["signal"]
 
 
-def test_signal_that_a_server_has_reset_can_be_had_again() -> None:
+def keep_in_place_from_another_thread(ours: SnapshotSignal) -> None:
+    thread = threading.Thread(target=ours.keep_in_place)
+    thread.start()
+    thread.join()
+
+
+def test_signal_that_a_server_has_reset_is_taken_again_from_any_thread() -> None:
     asked: list[str] = []
     ours = SnapshotSignal(asked.append)
     ours.install()
-    signal.signal(SIGUSR2, signal.SIG_DFL)
-    assert ours.is_reset()
-    assert ours.install()
-    assert not ours.is_reset()
+    for _ in range(3):
+        signal.signal(SIGUSR2, signal.SIG_DFL)
+        keep_in_place_from_another_thread(ours)
+        assert ours.is_in_place()
     sent()
     assert asked == ["signal"]
+
+
+def test_signal_is_not_taken_again_from_another_handler() -> None:
+    application, ours = Application(), SnapshotSignal(print)
+    ours.install()
+    signal.signal(SIGUSR2, application.handler)
+    keep_in_place_from_another_thread(ours)
+    assert signal.getsignal(SIGUSR2) == application.handler
+
+
+def test_signal_is_not_taken_again_after_uninstalling() -> None:
+    ours = SnapshotSignal(print)
+    ours.install()
+    ours.uninstall()
+    keep_in_place_from_another_thread(ours)
+    assert signal.getsignal(SIGUSR2) == signal.SIG_DFL
+
+
+def test_signal_that_never_was_ours_is_not_taken() -> None:
+    keep_in_place_from_another_thread(SnapshotSignal(print))
+    assert signal.getsignal(SIGUSR2) == signal.SIG_DFL
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel who handles the signal")
@@ -152,7 +179,6 @@ def test_handler_that_is_not_python_s_is_left_alone(warnings: pytest.LogCaptureF
     try:
         ours = SnapshotSignal(print)
         assert not ours.install()
-        assert not ours.is_reset()
     finally:
         faulthandler.unregister(SIGUSR2)
     assert "a handler that Python does not know" in warnings.text

@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory.responders.main_thread import call_in_main_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -36,6 +38,7 @@ class SnapshotSignal:
         self._request: Callable[[SnapshotReason], None] | None = request
         self._previous: Any = None
         self._has_been_installed = False
+        self._is_asked = False
         # One object for all comparisons: each access to a bound method makes another.
         self._handler = self._on_signal
 
@@ -47,8 +50,8 @@ class SnapshotSignal:
         """
         if NUMBER is None:
             return self._refuse("this platform has no such signal")
-        if self.is_in_place():
-            return True
+        if self._request is None or self.is_in_place():
+            return self._request is not None
         previous = signal.getsignal(NUMBER)
         if _has_foreign_handler(NUMBER):
             return self._refuse("it has a handler that Python does not know")
@@ -66,8 +69,27 @@ class SnapshotSignal:
         """Tell whether the signal comes here first; a server may have taken it since."""
         return NUMBER is not None and signal.getsignal(NUMBER) is self._handler
 
-    def is_reset(self) -> bool:
-        """Tell whether the signal would end the process: nobody handles it."""
+    def keep_in_place(self) -> None:
+        """Install the handler again where a server has reset the signal, as gunicorn's workers do.
+
+        For any thread, and for each sample: costs under 1 µs while there is nothing to do. Left
+        alone, the signal would end the process.
+        """
+        if (
+            self._has_been_installed
+            and self._request is not None
+            and not self._is_asked
+            and self._is_reset()
+        ):
+            self._is_asked = call_in_main_thread(self._install_again)
+
+    def _install_again(self) -> None:
+        self._is_asked = False
+        if self._is_reset():
+            self.install()
+
+    def _is_reset(self) -> bool:
+        """Tell whether nobody handles the signal."""
         return (
             NUMBER is not None
             and signal.getsignal(NUMBER) is signal.SIG_DFL
