@@ -21,7 +21,7 @@ _ABSENT: Final = "not listed"
 
 
 def sections(first: Document, second: Document) -> list[Section]:
-    """Return the comparison; lists without a change in either are left out."""
+    """Return the comparison; what did not change is left out."""
     seconds = _seconds_between(first, second)
     return [
         Section(
@@ -124,7 +124,8 @@ def _joined(
                 # Of several entries with one name the first is what grew most.
                 found.setdefault(name, entry[value])
     rows = [(name, values[0].get(name), values[1].get(name)) for name in {**values[1], **values[0]}]
-    return sorted(rows, key=lambda row: ((row[1] or 0) - (row[2] or 0), row[0]))
+    changed = [row for row in rows if row[1] != row[2]]
+    return sorted(changed, key=lambda row: ((row[1] or 0) - (row[2] or 0), row[0]))
 
 
 def _entries(

@@ -82,7 +82,7 @@ def _containers(evidence: Mapping[str, Any]) -> list[Row]:
             ]
         )
         if each["held_by"] is not None:
-            rows.append([Cell(""), Cell(f"held by {words.text(each['held_by'])}")])
+            rows.append([Cell(""), Cell(words.text(each["held_by"]))])
     return rows
 
 
