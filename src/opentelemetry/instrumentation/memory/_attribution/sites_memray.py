@@ -1,0 +1,235 @@
+"""memray, for seconds: also sees what C code allocates, and always has the whole stack.
+
+Its record goes to a file that another Python reads, so that nothing is worked out in this process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.memory._attribution.sites_growth import Kept, Stack
+from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchImpossible
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+    from opentelemetry.instrumentation.memory.model import Segment
+
+# memray and the heaviest of what it imports, one step each: together 40 to 55 ms of CPU time.
+_IMPORTS: Final = ("tempfile", "subprocess", "rich.console", "rich.progress", "memray")
+_READER: Final = Path(__file__).with_name("sites_memray_reader.py")
+# The reader takes 0.12 s of CPU time for each megabyte of a record.
+_LARGEST_RECORD_BYTES: Final = 8 * 2**20
+_INTERVAL_MS: Final = 100
+_POLL_SECONDS: Final = 0.25
+_LONGEST_READ_SECONDS: Final = 60.0
+# memray's own buffers and tables; the record is counted by its size.
+_TRACKER_BYTES: Final = 4 * 2**20
+
+_active: Final[dict[str, Any]] = {}
+"""Holds the tracker while it is on, and not while it is on its way in or out."""
+
+
+def end_in_child() -> None:
+    """End the burst that a forked child has inherited.
+
+    memray itself has stopped recording there, but its hooks stay on each call of a function.
+    """
+    if tracker := _active.pop("tracker", None):
+        tracker.__exit__(None, None, None)
+
+
+class MemrayWatch:
+    """A burst of memray.
+
+    Where small Python objects are suspected, each one is recorded. Where memory outside of the
+    object allocator is suspected, only what gets there is recorded, which is much cheaper, with the
+    C stack.
+
+    Args:
+        clock: Measures pauses.
+        segment: Which segment is suspected.
+        directory: Where the record is written; None for the temporary directory.
+    """
+
+    def __init__(self, clock: Clock, segment: Segment | None, directory: str | None) -> None:
+        self._clock = clock
+        self._segment = segment
+        self._is_native = segment in ("native_heap", "other_anonymous")
+        self._parent = directory
+        self._folder: Path | None = None
+        self._tracker: Any = None
+        self._pid = os.getpid()
+        self._began_at = 0.0
+        self._looked_at: list[float] = []
+        self._trial_bytes = 0
+        self.longest_pause_seconds = 0.0
+        self.memory_bytes = 0
+        self.cpu_seconds = 0.0
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Return whether memray can be used, without importing it."""
+        # Embedded in another program, that program would be started instead of Python.
+        is_python = Path(sys.executable or "").name.startswith("python")
+        return is_python and importlib.util.find_spec("memray") is not None
+
+    def prepare(self) -> Generator[float, None, None]:
+        """Import memray in steps, and make a folder that nobody else can read."""
+        try:
+            for name in _IMPORTS:
+                importlib.import_module(name)
+                yield 0.0
+        except ImportError as error:
+            raise WatchImpossible(f"memray cannot be imported: {type(error).__name__}") from None
+        import tempfile  # noqa: PLC0415 - 10 ms to import
+
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=".otel-memory-", dir=self._parent))
+        except OSError as error:
+            raise WatchImpossible(f"no place for a record: {type(error).__name__}") from None
+
+    def begin(self) -> None:
+        """Begin a new record."""
+        import memray  # noqa: PLC0415 - optional, and dear to import
+
+        self._record.unlink(missing_ok=True)
+        self._looked_at = []
+        began = self._clock.thread_cpu()
+        try:
+            tracker = memray.Tracker(
+                destination=memray.FileDestination(self._record, compress_on_exit=False),
+                native_traces=self._is_native,
+                trace_python_allocators=not self._is_native,
+                memory_interval_ms=_INTERVAL_MS,
+            )
+            self._record.chmod(0o600)
+            tracker.__enter__()
+        except (RuntimeError, OSError) as error:
+            raise WatchImpossible(f"memray cannot start: {type(error).__name__}") from None
+        self._tracker = _active["tracker"] = tracker
+        self._began_at = self._clock.now()
+        self._count_pause(began)
+
+    def is_interrupted(self) -> bool:
+        """Return False: nobody else can end it."""
+        return False
+
+    def is_full(self) -> bool:
+        """Return whether the record is as large as it may become."""
+        return self._size() >= _LARGEST_RECORD_BYTES
+
+    def look(self) -> None:
+        """Remember the time: the record has all that was ever alive."""
+        self._looked_at.append(self._clock.now() - self._began_at)
+
+    def end(self) -> None:
+        """End recording; without a look at it, delete the record."""
+        if self._pid != os.getpid():
+            return
+        if _active.pop("tracker", None) is not None:
+            began = self._clock.thread_cpu()
+            self._tracker.__exit__(None, None, None)
+            self._count_pause(began)
+        self._tracker = None
+        self._trial_bytes = self._trial_bytes or self._size()
+        self.memory_bytes = max(self.memory_bytes, self._size() + _TRACKER_BYTES)
+
+    def close(self) -> None:
+        """End recording, and delete what is left on disk."""
+        self.end()
+        if self._folder is None or self._pid != os.getpid():
+            return
+        for file in (self._record, self._answer):
+            file.unlink(missing_ok=True)
+        self._folder.rmdir()
+        self._folder = None
+
+    def longest_seconds(self, trial_seconds: float) -> float:
+        """Return when the record would be as large as it may become, at the trial's pace."""
+        return _LARGEST_RECORD_BYTES * trial_seconds / max(self._trial_bytes, 1)
+
+    def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
+        """Let another process read the record, and wait for what it says."""
+        import subprocess  # noqa: PLC0415 - 10 ms to import
+
+        # The last look is the end of the record.
+        milliseconds = ",".join(str(int(seconds * 1000)) for seconds in self._looked_at[:-1])
+        segment = self._segment or "any"
+        # -I: no instrumentation of the environment may run in it.
+        command = [sys.executable, "-I", str(_READER), str(self._record), milliseconds, segment]
+        began = self._clock.thread_cpu()
+        with open(self._answer, "wb", opener=_private) as answer:
+            reader = subprocess.Popen(  # noqa: S603 - our own file, and numbers
+                [*command, _folder_of_memray()],
+                stdin=subprocess.DEVNULL,
+                stdout=answer,
+                stderr=subprocess.DEVNULL,
+            )
+        self._count_pause(began)
+        try:
+            deadline = self._clock.now() + _LONGEST_READ_SECONDS
+            while reader.poll() is None:
+                if self._clock.now() > deadline:
+                    raise WatchImpossible("the record of memray took too long to read")
+                yield _POLL_SECONDS
+        finally:
+            if reader.poll() is None:
+                reader.kill()
+                reader.wait()
+        yield 0.0
+        try:
+            told = json.loads(self._answer.read_bytes())
+        except (OSError, ValueError):
+            raise WatchImpossible("the record of memray could not be read") from None
+        self.cpu_seconds += told["cpu_seconds"]
+        return _looks(told["stacks"], len(self._looked_at))
+
+    @property
+    def _record(self) -> Path:
+        return self._in_folder("record")
+
+    @property
+    def _answer(self) -> Path:
+        return self._in_folder("answer")
+
+    def _in_folder(self, name: str) -> Path:
+        if self._folder is None:
+            raise WatchImpossible("memray was not prepared")
+        return self._folder / name
+
+    def _size(self) -> int:
+        try:
+            return 0 if self._folder is None else self._record.stat().st_size
+        except OSError:
+            return 0
+
+    def _count_pause(self, began: float) -> None:
+        seconds = self._clock.thread_cpu() - began
+        self.longest_pause_seconds = max(self.longest_pause_seconds, seconds)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _folder_of_memray() -> str:
+    """Return the folder to import memray from: isolated Python does not see `PYTHONPATH`."""
+    spec = importlib.util.find_spec("memray")
+    return "" if spec is None or spec.origin is None else str(Path(spec.origin).parents[1])
+
+
+def _looks(stacks: list[dict[str, Any]], count: int) -> list[dict[Stack, Kept]]:
+    looks: list[dict[Stack, Kept]] = [{} for _ in range(count)]
+    for each in stacks:
+        stack = Stack(tuple((str(file), int(line)) for file, line in each["frames"]), each["c"])
+        for look, (live_bytes, blocks, largest_bytes) in zip(looks, each["live"], strict=True):
+            look.setdefault(stack, Kept()).add(live_bytes, blocks, largest_bytes)
+    return looks

@@ -1,0 +1,205 @@
+"""tracemalloc, for seconds: switched on by this package, and given up to anybody else who wants it.
+
+The application may start tracemalloc during a burst. The module would ignore that, as it is on
+already, and the burst's end would end the application's tracing. So `tracemalloc.start` is replaced
+while a burst is on: it ends the burst first. (A `start` that the application has imported by itself
+beforehand escapes this.) `tracemalloc.stop` needs no such care: the burst sees that it is off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.memory._attribution.sites_growth import Kept, Stack
+from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchImpossible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from opentelemetry.instrumentation.memory._attribution.sites_growth import Frames
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+
+_Trace = tuple[Any, ...]  # domain, bytes, frames, total frames
+
+# What tracemalloc itself spends on a trace in CPython 3.10 to 3.13, measured; its tables of files
+# and stacks come on top, so a count by this is at most too high.
+_BYTES_PER_TRACE: Final = 53
+# A trace as Python objects: a tuple, a size and its place in a list.
+_BYTES_PER_TRACE_SEEN: Final = 130
+# One look is one call in C that keeps the GIL: 0.2 to 0.45 µs a trace. Each look has all that came
+# before it, too, so the first ones come early enough where traces come fast.
+_MOST_TRACES: Final = (15_000, 30_000, 50_000)
+_ENOUGH_TO_MEASURE: Final = 5_000
+_LONGEST_LOOK_SECONDS: Final = 0.015
+# Up to here a look stays under 50 ms; an application that gets there between two checks, or with
+# its own tracing, is not looked at.
+_TOO_MANY_TRACES: Final = 100_000
+_TRACES_PER_STEP: Final = 10_000
+
+_owner: Final[dict[str, Callable[..., None]]] = {}
+"""Holds the real `tracemalloc.start` while a burst is on. Popped by whoever ends it."""
+
+
+def is_tracing() -> bool:
+    """Return whether tracemalloc is on, whoever has started it."""
+    # Not imported, not started: also `-X tracemalloc` imports it.
+    builtin = sys.modules.get("_tracemalloc")
+    return builtin is not None and bool(builtin.is_tracing())
+
+
+def end_in_child() -> None:
+    """End the burst that a forked child has inherited; to be called in the child after a fork.
+
+    What the application has started itself goes on.
+    """
+    _end_burst()
+
+
+def _end_burst() -> bool:
+    start = _owner.pop("start", None)
+    if start is None:
+        return False
+    import tracemalloc  # noqa: PLC0415 - is loaded by now
+
+    # Somebody may have replaced it in turn.
+    if tracemalloc.start is _start_for_application:
+        vars(tracemalloc)["start"] = start
+    tracemalloc.stop()
+    return True
+
+
+def _start_for_application(nframe: int = 1) -> None:
+    """Stand in for `tracemalloc.start` while a burst is on: end it, then start."""
+    _end_burst()
+    import tracemalloc  # noqa: PLC0415 - is loaded by now
+
+    tracemalloc.start(nframe)
+
+
+class Traces:
+    """Looks at tracemalloc's traces, each one bounded."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._looks: list[list[_Trace]] = []
+        self._most_traces = _MOST_TRACES[0]
+        self.longest_pause_seconds = 0.0
+        self.memory_bytes = 0
+        self.cpu_seconds = 0.0
+
+    def look(self) -> None:
+        """Copy the traces; they are counted later, for counting allocates as well.
+
+        Raises:
+            WatchImpossible: There are so many that to copy them would stall the application.
+        """
+        import tracemalloc  # noqa: PLC0415 - 15 ms, and needed in bursts alone
+
+        if (count := traces_at_most()) > _TOO_MANY_TRACES:
+            raise WatchImpossible(
+                f"tracemalloc has up to {count:,} traces: to copy them would stall the application"
+            )
+        # `take_snapshot` calls this too. Its public face makes three objects a trace: 2 µs each.
+        traces: list[_Trace] = []
+        began = self._clock.thread_cpu()
+        traces = tracemalloc._get_traces()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+        seconds = self._clock.thread_cpu() - began
+        self.longest_pause_seconds = max(self.longest_pause_seconds, seconds)
+        self._looks.append(traces)
+        seen = sum(map(len, self._looks)) * _BYTES_PER_TRACE_SEEN
+        self.memory_bytes = max(self.memory_bytes, seen + tracemalloc.get_tracemalloc_memory())
+        most = _MOST_TRACES[min(len(self._looks), len(_MOST_TRACES) - 1)]
+        if seconds > 0 and len(traces) > _ENOUGH_TO_MEASURE:
+            most = min(most, int(len(traces) * _LONGEST_LOOK_SECONDS / seconds))
+        self._most_traces = max(most, len(traces) + 1)
+
+    def is_full(self) -> bool:
+        """Return whether a look would take too long if there were more traces."""
+        return traces_at_most() >= self._most_traces
+
+    def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
+        """Count blocks and bytes by call stack, in steps, and forget the traces."""
+        counted = []
+        while self._looks:
+            counted.append((yield from _count(self._looks.pop(0))))
+        return counted
+
+
+class TracemallocWatch(Traces):
+    """A burst of tracemalloc.
+
+    Args:
+        clock: Measures how long looks take.
+        frames: How many lines of each call stack are kept.
+    """
+
+    def __init__(self, clock: Clock, frames: int) -> None:
+        super().__init__(clock)
+        self._frames = frames
+        self._pid = 0
+
+    def prepare(self) -> Generator[float, None, None]:
+        """Import tracemalloc, about 15 ms."""
+        try:
+            import tracemalloc  # noqa: PLC0415 - not before it is needed
+        except ImportError:
+            raise WatchImpossible("this Python has no tracemalloc") from None
+        if not hasattr(tracemalloc, "_get_traces"):
+            raise WatchImpossible("this Python's tracemalloc has another inside")
+        yield 0.0
+
+    def begin(self) -> None:
+        """Start tracemalloc, unless it is on."""
+        import tracemalloc  # noqa: PLC0415 - see `prepare`
+
+        if tracemalloc.is_tracing():
+            raise WatchImpossible("the application has started tracemalloc")
+        self._looks = []
+        self._most_traces = _MOST_TRACES[0]
+        self._pid = os.getpid()
+        start = tracemalloc.start
+        start(self._frames)
+        _owner["start"] = start
+        vars(tracemalloc)["start"] = _start_for_application
+
+    def is_interrupted(self) -> bool:
+        """Return whether the application has stopped tracemalloc or started it itself."""
+        return "start" not in _owner or not is_tracing()
+
+    def end(self) -> None:
+        """Stop tracemalloc, if it is on for this burst's sake and in this process."""
+        if self._pid == os.getpid():
+            self._pid = 0
+            _end_burst()
+
+    def close(self) -> None:
+        """Stop, and forget what was seen."""
+        self.end()
+        self._looks = []
+
+    def longest_seconds(self, trial_seconds: float) -> float:  # noqa: ARG002 - looks are bounded
+        """Return infinity: a burst ends when it is full."""
+        return float("inf")
+
+
+def traces_at_most() -> int:
+    """Return how many traces there are, or a few more."""
+    import tracemalloc  # noqa: PLC0415 - see `Traces.look`
+
+    return tracemalloc.get_tracemalloc_memory() // _BYTES_PER_TRACE
+
+
+def _count(traces: list[_Trace]) -> Generator[float, None, dict[Stack, Kept]]:
+    by_frames: dict[Frames, Kept] = {}
+    while traces:
+        for trace in traces[-_TRACES_PER_STEP:]:
+            size, frames = trace[1], trace[2]
+            kept = by_frames.get(frames)
+            if kept is None:
+                kept = by_frames[frames] = Kept()
+            kept.add(size, 1, size)
+        del traces[-_TRACES_PER_STEP:]
+        yield 0.0
+    return {Stack(frames): kept for frames, kept in by_frames.items()}
