@@ -83,10 +83,10 @@ class MappingInquiry:
     def _look(self, case: Case) -> Generator[float, None, Tally]:
         resident_bytes = case.sample.resident_bytes
         if resident_bytes is not None and resident_bytes > LARGEST_RESIDENT_BYTES:
-            mappings = yield from _in_one_go(read_addresses())
-            yield from _in_one_go(read_residency(mappings, LARGEST_MAPPING_BYTES))
+            mappings = yield from in_one_go(read_addresses())
+            yield from in_one_go(read_residency(mappings, LARGEST_MAPPING_BYTES))
         else:
-            mappings = yield from _in_one_go(read_mappings())
+            mappings = yield from in_one_go(read_mappings())
         return tally(mappings, self._object_arena_bytes(case))
 
     def _object_arena_bytes(self, case: Case) -> int:
@@ -98,7 +98,7 @@ class MappingInquiry:
             return 0  # they are among the anonymous mappings then
 
 
-def _in_one_go(reading: Generator[None, None, Result]) -> Generator[float, None, Result]:
+def in_one_go(reading: Generator[None, None, Result]) -> Generator[float, None, Result]:
     """Ask for no rest between the pieces, so that one look shows one moment."""
     while True:
         try:

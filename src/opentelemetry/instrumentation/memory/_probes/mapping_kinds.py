@@ -23,6 +23,8 @@ ANONYMOUS: Final = "anonymous"
 SHARED_MEMORY: Final = "shared memory"
 FILE: Final = "file"
 DELETED_FILE: Final = "deleted file"
+HUGE_PAGES: Final = "huge pages"
+DEVICE: Final = "device"
 KERNEL: Final = "kernel"
 
 # glibc, malloc/arena.c: HEAP_MAX_SIZE. Each of the other arenas' heaps is reserved at a multiple of
@@ -40,8 +42,8 @@ _PATHS: Final = (
     ("/dev/zero", SHARED_MEMORY),
     ("[anon_shmem:", SHARED_MEMORY),
     ("[", KERNEL),
-    ("/anon_hugepage", "huge pages"),
-    ("anon_inode:", "device"),
+    ("/anon_hugepage", HUGE_PAGES),
+    ("anon_inode:", DEVICE),
 )
 _ANONYMOUS_NAME: Final = "[anon:"
 # What glibc calls its own (tunable glibc.mem.decorate_maps).
