@@ -170,7 +170,7 @@ def evidences() -> SearchStrategy[found.Evidence]:
         routes=_many(st.builds(found.RouteGrowth, text, _SIZES, _NUMBERS, _NUMBERS, _NUMBERS)),
         mappings=_many(st.builds(found.MappingGrowth, text, _SIZES, _SIZES, _SIZES, _SIZES)),
         allocator=st.none()
-        | st.builds(found.AllocatorState, _MAYBE, _MAYBE, _MAYBE, _MAYBE, _MAYBE),
+        | st.builds(found.AllocatorState, *(_MAYBE,) * 8),
         advice=_many(st.builds(found.Advice, text, st.none() | _CHANGES)),
         costs=_many(st.builds(found.Cost, _KINDS, _NUMBERS, _NUMBERS, _SIZES)),
         skipped=_many(st.builds(found.Skipped, _KINDS, text)),
@@ -259,7 +259,7 @@ def largest(text: str) -> found.Evidence:
         sites=tuple(much(found.SiteGrowth(text, tuple(much(text)), size, size, number, False))),  # noqa: FBT003
         routes=tuple(much(found.RouteGrowth(text, 2**62, number, number, number))),
         mappings=tuple(much(found.MappingGrowth(text, 2**62, 2**62, 2**62, 2**62))),
-        allocator=found.AllocatorState(2**62, 2**62, 2**62, 2**62, 2**62),
+        allocator=found.AllocatorState(*(2**62,) * 8),
         advice=tuple(much(found.Advice(text, size))),
         costs=tuple(much(found.Cost("containers", number, number, 2**62))),
         skipped=tuple(much(found.Skipped("containers", text))),

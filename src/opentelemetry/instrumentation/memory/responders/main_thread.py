@@ -26,7 +26,7 @@ def call_in_main_thread(do: Callable[[], object]) -> bool:
         if not _kept:
             _kept.append(ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_call))
         # https://docs.python.org/3/c-api/init.html#c.Py_AddPendingCall
-        is_asked = ctypes.pythonapi.Py_AddPendingCall(_kept[0], None) == 0
+        is_asked = bool(ctypes.pythonapi.Py_AddPendingCall(_kept[0], None) == 0)
     except (AttributeError, OSError, ValueError):
         is_asked = False
     if not is_asked:

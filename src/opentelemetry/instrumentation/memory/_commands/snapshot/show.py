@@ -147,6 +147,9 @@ def _allocator(state: Mapping[str, Any] | None) -> list[Row]:
         for name, meaning in (
             ("free_bytes", "free, and kept by malloc"),
             ("trimmable_bytes", "of which malloc_trim would give back"),
+            ("spare_arenas_free_bytes", "of which in all but the two fullest arenas"),
+            ("top_bytes", "of which at the end of the main arena"),
+            ("given_back_bytes", "counted as free, and not resident"),
             ("object_arenas_free_bytes", "free in the arenas of the object allocator"),
         )
         if state[name] is not None
