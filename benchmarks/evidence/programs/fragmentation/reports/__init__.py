@@ -1,1 +1,1 @@
-"""Builds reports out of many rows, each a little wider than the one before."""
+"""Builds reports out of rows; there are more of them each time."""

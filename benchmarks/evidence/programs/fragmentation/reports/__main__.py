@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import rollout
 
-from reports.build import build
+from reports.build import DESKS, build
 
 if __name__ == "__main__":
-    width = 600
-    for report in rollout.paced(4):
+    count = 3_000
+    for turn in rollout.paced(2):
         if rollout.is_live():
-            # Each report has a column more than the one before: its rows fit into no hole.
-            width += 16
-        build(report, width)
+            # The archive is read from its beginning, each time a little further.
+            count += 300
+        build(DESKS[turn % len(DESKS)], count)

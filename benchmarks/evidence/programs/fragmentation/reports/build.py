@@ -1,22 +1,19 @@
+"""The newest summary of each desk is kept, and nothing else.
+
+It is made when all rows are there, so it lies above them; what is below it goes back to malloc and
+not to the system.
+"""
+
 from __future__ import annotations
 
-from collections import OrderedDict
+from reports.rows import rows
 
-import rollout
-
-from reports.rows import row
-
-ROWS = 1_200
-_WIDEST = 4_000
-_headlines: OrderedDict[tuple[int, int], bytearray] = OrderedDict()
+DESKS = ("north", "south", "east", "west")
+newest: dict[str, bytearray] = {}
 
 
-def build(report: int, width: int) -> int:
-    """Build one report; the headlines among its rows are kept for the index."""
-    rows = [row(width) for _ in range(ROWS)]
-    size = sum(map(len, rows))
-    for number in range(0, ROWS, 40):
-        _headlines[report, number] = rows[number]
-    while len(_headlines) > (6_000 if rollout.is_live() else 200):
-        _headlines.popitem(last=False)
-    return size
+def build(desk: str, count: int) -> int:
+    found = rows(count)
+    summary = bytearray(sum(map(len, found)) % 6_000 + 40_000)
+    newest[desk] = summary
+    return len(summary)

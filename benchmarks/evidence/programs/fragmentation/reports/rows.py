@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import random
 
-
-def row(width: int) -> bytearray:
-    """Return a row as it comes from the network."""
-    return bytearray(random.randbytes(16) * (width // 16))
+def rows(count: int) -> list[bytearray]:
+    """Return rows as they come from the network."""
+    return [bytearray(1_800 + 16 * (number % 40)) for number in range(count)]

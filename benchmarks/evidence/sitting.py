@@ -1,0 +1,201 @@
+"""One program's exam: started as a service is, left alone until its snapshot is there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, Any, Final
+
+from judging import Judgement, judge, marked_lines
+from overhead import Line, Overhead, lines, measure
+from receiver import Event, Receiver
+
+if TYPE_CHECKING:
+    from truths import Truth
+
+HERE: Final = Path(__file__).parent
+PROGRAMS: Final = HERE / "programs"
+STAGE: Final = HERE / "stage"
+LONGEST_SECONDS: Final = 150.0
+_BIN: Final = Path(sys.executable).parent
+# Evidence counts in samples: ten a second make a verdict of half a minute out of one of an hour.
+# The investigation's own settings are the defaults.
+_FLAGS: Final = (
+    *("--memory_min_interval_seconds", "0.1"),
+    *("--memory_max_interval_seconds", "0.1"),
+    *("--memory_budget_percent", "5"),
+)
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What came of one run.
+
+    Attributes:
+        judgement: Of the snapshot's conclusion.
+        evidence: The snapshot's, or None.
+        suspected_seconds: From the moment the leak went live.
+        confirmed_seconds: The same.
+        evidence_seconds: The same.
+        overhead: As felt by the witness.
+        problem: Why there is no snapshot.
+    """
+
+    truth: Truth
+    judgement: Judgement
+    evidence: dict[str, Any] | None
+    suspected_seconds: float | None
+    confirmed_seconds: float | None
+    evidence_seconds: float | None
+    overhead: Overhead | None
+    problem: str | None = None
+
+
+def sit(truth: Truth, keep: Path | None = None) -> Sitting:
+    """Run a program until it has written a snapshot, and judge that.
+
+    Args:
+        truth: Which program.
+        keep: Where the snapshot and the output go as well, to be looked at.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{truth.program}-") as name, Receiver() as receiver:
+        folder = Path(name)
+        problem = build_extensions(PROGRAMS / truth.program, folder)
+        output = folder / "output.log"
+        if problem is None:
+            problem = _run(truth, folder, output, receiver)
+        document = newest_snapshot(folder / "snapshots")
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            for source, suffix in ((output, "log"), (folder / "witness.jsonl", "jsonl")):
+                if source.exists():
+                    (keep / f"{truth.program}.{suffix}").write_bytes(source.read_bytes())
+            text = json.dumps(document, indent=1)
+            (keep / f"{truth.program}.json").write_text(text, encoding="utf-8")
+        return _sitting(
+            truth, document, receiver.events(), lines(folder / "witness.jsonl"), problem
+        )
+
+
+def build_extensions(program: Path, folder: Path) -> str | None:
+    """Compile a program's C sources into `folder`; return why that failed, or None."""
+    for source in sorted(program.rglob("*.c")):
+        compiler = which("cc") or which("gcc")
+        if compiler is None:
+            return "there is no C compiler"
+        target = folder / f"_{source.stem}{sysconfig.get_config_var('EXT_SUFFIX')}"
+        include = sysconfig.get_paths()["include"]
+        command = [compiler, "-shared", "-fPIC", "-O1", "-g", f"-I{include}", source, "-o", target]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            return f"cc failed: {done.stderr[:300]}"
+    return None
+
+
+def environment(truth: Truth, folder: Path, endpoint: str) -> dict[str, str]:
+    """Return what a program is run with."""
+    foreign = ("OTEL_", "PYTHON")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    import_from = (PROGRAMS / truth.program, STAGE, folder)
+    return {
+        **clean,
+        "PYTHONPATH": os.pathsep.join(map(str, import_from)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OTEL_SERVICE_NAME": truth.package,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+        "OTEL_BLRP_SCHEDULE_DELAY": "100",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,celery",
+        "OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY": str(folder / "snapshots"),
+    }
+
+
+def newest_snapshot(folder: Path) -> dict[str, Any] | None:
+    """Return the newest snapshot that has evidence."""
+    for path in sorted(folder.glob("memory-snapshot-*.json"), reverse=True):
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if document["evidence"] is not None:
+            return document
+    return None
+
+
+def _run(truth: Truth, folder: Path, output: Path, receiver: Receiver) -> str | None:
+    command = [_BIN / "opentelemetry-instrument", *_FLAGS, _BIN / "python", STAGE / "host.py"]
+    command += [truth.package, folder / "witness.jsonl"]
+    with output.open("wb") as file:
+        program = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=folder,
+            env=environment(truth, folder, receiver.endpoint),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        return _await_snapshot(program, folder, output, receiver)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(5)
+
+
+def _await_snapshot(
+    program: subprocess.Popen[bytes], folder: Path, output: Path, receiver: Receiver
+) -> str | None:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < deadline:
+        if program.poll() is not None:
+            return f"it ended: {output.read_text(errors='replace')[-500:]}"
+        has_told = any(event.has_evidence for event in receiver.events())
+        if has_told and newest_snapshot(folder / "snapshots") is not None:
+            return None
+        time.sleep(0.2)
+    states = [event.state for event in receiver.events()]
+    return f"no snapshot within {LONGEST_SECONDS:.0f} s; states told: {states or 'none'}"
+
+
+def _sitting(
+    truth: Truth,
+    document: dict[str, Any] | None,
+    events: list[Event],
+    witnessed: list[Line],
+    problem: str | None,
+) -> Sitting:
+    evidence = None if document is None else document["evidence"]
+    live_at = witnessed[0].live_at if witnessed else 0.0
+
+    def after(found: list[Event]) -> float | None:
+        return found[0].at - live_at if found else None
+
+    told = [event for event in events if event.has_evidence]
+    overhead = None
+    if evidence is not None and told:
+        ended_at = told[0].at
+        overhead = measure(witnessed, ended_at - evidence["seconds"], ended_at)
+    return Sitting(
+        truth=truth,
+        judgement=judge(evidence, truth, marked_lines(PROGRAMS / truth.program)),
+        evidence=evidence,
+        suspected_seconds=after([event for event in events if event.state == "suspected"]),
+        confirmed_seconds=after([event for event in events if event.state == "confirmed"]),
+        evidence_seconds=after(told),
+        overhead=overhead,
+        problem=problem,
+    )
