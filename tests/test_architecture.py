@@ -39,7 +39,7 @@ BELOW = {
     | {"config", "_investigator", "_attribution", "_judge", "_sampling", "responders"},
     "_response": VALUES
     | {"config", "_casework", "_investigator", "_judge", "_sampling", "responders"},
-    "_process": VALUES | {"_investigator", "_response", "_judge", "_sampling"},
+    "_process": VALUES | {"_investigator", "_response", "_judge", "_sampling", "responders"},
     "_runtime": VALUES
     | {
         "_roles",
@@ -102,6 +102,7 @@ DOORS = {
         "_probes/cpython",
         "_attribution/census",
         "_attribution/cycles",
+        "_attribution/groups",
         "_attribution/looking",
         "_attribution/referrers",
         "_attribution/sizes",

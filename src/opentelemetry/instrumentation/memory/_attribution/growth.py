@@ -1,0 +1,111 @@
+"""Two looks at the heap beside each other: which types and which containers became more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.memory._attribution.census import (
+    LEAST_LENGTH,
+    Census,
+    take_census,
+)
+from opentelemetry.instrumentation.memory._attribution.naming import type_name
+from opentelemetry.instrumentation.memory._attribution.walk import Walk
+from opentelemetry.instrumentation.memory.evidence import TypeGrowth
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+
+LEAST_GROWTH: Final = 4
+"""Fewer additional entries are not told: every busy process has containers that breathe."""
+
+# What was too short to be remembered the first time, or did not exist, must have become this long.
+_LEAST_OF_NEW: Final = 64
+_MOST_GROWN: Final = 40
+_MOST_NEW: Final = 10
+_MOST_TYPES: Final = 10
+_GC_HEADER_BYTES: Final = 16
+
+_basic_bytes_of: Final[Any] = type.__dict__["__basicsize__"].__get__
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at one time, in numbers.
+
+    Attributes:
+        census: All objects; None where that would have taken too long.
+        walk: What can be reached from modules.
+        taken_at_seconds: When.
+    """
+
+    census: Census | None
+    walk: Walk
+    taken_at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A container that has more entries than it had, by identity."""
+
+    identity: int
+    before: int
+    after: int
+
+
+def look(clock: Clock, *, with_census: bool) -> Generator[float, None, Look]:
+    """Look once; afterwards only numbers are held, and the classes until `Census.forget`."""
+    walk = Walk(clock)
+    yield from walk.run()
+    census = None
+    if with_census:
+        census = yield from take_census()
+    return Look(census, walk, clock.now())
+
+
+def grown_containers(first: Look, second: Look) -> list[Grown]:
+    """Return the containers that grew most, by entries; those that were known before come first."""
+    grown: dict[int, Grown] = {}
+    new: dict[int, Grown] = {}
+    lengths = [(first.walk.lengths, second.walk.lengths, LEAST_LENGTH)]
+    if first.census and second.census:
+        least = first.census.shortest_remembered()
+        lengths.append((first.census.lengths, second.census.lengths, least))
+    for before, after, least in lengths:
+        for identity, (entries, kind) in after.items():
+            past, past_kind = before.get(identity, (0, kind))
+            if identity in before:
+                # Another class: another object in the same place.
+                if past_kind == kind and entries - past >= LEAST_GROWTH:
+                    grown[identity] = Grown(identity, past, entries)
+            elif entries >= max(_LEAST_OF_NEW, 2 * least):
+                new[identity] = Grown(identity, 0, entries)
+    best = sorted(grown.values(), key=lambda each: each.before - each.after)[:_MOST_GROWN]
+    rest = (each for each in new.values() if each.identity not in grown)
+    return best + sorted(rest, key=lambda each: -each.after)[:_MOST_NEW]
+
+
+def grown_types(first: Census, second: Census) -> tuple[TypeGrowth, ...]:
+    """Return the types of which there are more objects, the largest growth in bytes first."""
+    growths = [
+        (identity, count - first.counts[identity], _object_bytes(second.types[identity]))
+        for identity, count in second.counts.items()
+        if count - first.counts[identity] >= LEAST_GROWTH and identity in second.types
+    ]
+    growths.sort(key=lambda growth: -growth[1] * growth[2])
+    return tuple(
+        TypeGrowth(
+            type_name(second.types[identity]),
+            first.counts[identity],
+            second.counts[identity],
+            more * size,
+        )
+        for identity, more, size in growths[:_MOST_TYPES]
+    )
+
+
+def _object_bytes(cls: type) -> int:
+    return int(_basic_bytes_of(cls)) + _GC_HEADER_BYTES

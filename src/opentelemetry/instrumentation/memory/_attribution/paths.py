@@ -1,0 +1,289 @@
+"""The way to a container, in words that stand in code."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+)
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.memory._attribution.looking import length
+from opentelemetry.instrumentation.memory._attribution.naming import (
+    ATTRIBUTE,
+    bounded,
+    function_name,
+    module_name,
+    namespace_of,
+    type_name,
+)
+from opentelemetry.instrumentation.memory._attribution.walk import children, frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.instrumentation.memory._attribution.code_names import CodeNames
+
+_mro_of: Final[Any] = type.__dict__["__mro__"].__get__
+_namespace_of_class: Final[Any] = type.__dict__["__dict__"].__get__
+
+# A container within one of these is told as the whole, when it is this attribute of it.
+_WHOLES: Final = {
+    "functools._lru_cache_wrapper": "",
+    "queue.Queue": ".queue",
+    "asyncio.queues.Queue": "._queue",
+    "weakref.WeakKeyDictionary": ".data",
+    "weakref.WeakValueDictionary": ".data",
+    "_weakrefset.WeakSet": ".data",
+    "_queue.SimpleQueue": f".{ATTRIBUTE}",
+    "collections.UserDict": ".data",
+    "collections.UserList": ".data",
+}
+_TOLD_AS: Final = {
+    "functools._lru_cache_wrapper": "functools.lru_cache",
+    "_weakrefset.WeakSet": "weakref.WeakSet",
+    "asyncio.queues.Queue": "asyncio.Queue",
+    "_queue.SimpleQueue": "queue.SimpleQueue",
+}
+_RUNNING: Final = (CoroutineType, GeneratorType, AsyncGeneratorType)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a container is.
+
+    Attributes:
+        path: How to get to it; None where that is unknown.
+        container_type: What it is, or what it is the inside of.
+        held_by: What holds it, where the path begins at a running function.
+    """
+
+    path: str | None
+    container_type: str
+    held_by: str | None
+
+
+def resolve(root: str | int, identities: list[int]) -> list[object] | None:
+    """Return the objects from a root on to the last, or None when something has changed.
+
+    The caller lets go of them before it rests.
+    """
+    if isinstance(root, str):
+        each: object = sys.modules.get(root)
+    else:
+        running = (frame for thread, frame in frames() if thread == root)
+        each = next((frame for frame in running if id(frame) == identities[0]), None)
+    if id(each) != identities[0]:
+        return None
+    objects = [each]
+    for identity in identities[1:]:
+        step = _step_to(each, identity)
+        if not step:
+            return None
+        objects += step
+        each = objects[-1]
+    return objects
+
+
+def _step_to(each: object, identity: int) -> list[object]:
+    """Return what leads from an object to the one below it that has this identity."""
+    found = _of_identity(children(each, length(each)), identity)
+    if found:
+        return found
+    # Since the search an instance may have got a `__dict__` that it did without before.
+    attributes = _attributes_of(each)
+    if attributes is None:
+        return []
+    found = _of_identity(list(attributes.values()), identity)
+    return [attributes, *found] if found else []
+
+
+def _of_identity(candidates: list[Any], identity: int) -> list[object]:
+    return [each for each in candidates if id(each) == identity][:1]
+
+
+def describe(root: str | int | None, objects: list[object], names: CodeNames) -> Place:
+    """Return what a chain of objects is called.
+
+    It begins with a module, a running function or, where the root is None, anywhere.
+    """
+    held_by = None
+    first: Any = objects[0]
+    if type(first) is FrameType:
+        running = function_name(first.f_code, _text(first.f_globals.get("__name__")))
+        begin, home = f"{running}.<local>", _text(first.f_globals.get("__name__"))
+        held_by = f"a local variable of {running}"
+    else:
+        home = None if root is None else str(root)
+        begin = module_name(home)
+    labels = _labels(objects, home, names)
+    last = type(objects[-1])
+    told = type_name(last)
+    whole = _whole(objects, labels)
+    if whole:
+        labels, told = labels[:-whole], type_name(type(objects[-1 - whole]))
+    if type(first) is FrameType and labels:
+        labels = labels[1:]  # the variable itself
+    path = bounded(begin + "".join(labels))
+    return Place(path, _TOLD_AS.get(told, told), held_by)
+
+
+def _labels(objects: list[object], home: str | None, names: CodeNames) -> list[str]:
+    """Return what leads from each object to the next; empty where a reader needs no word."""
+    labels: list[str] = []
+    owner: object = None
+    for parent, child in pairwise(objects):
+        if _is_thread_local(parent):
+            # Within is a dictionary with the attributes of each thread.
+            label, owner = "", parent
+        elif _is_thread_local(owner) and type(child) is dict and _key_of_text(parent) is None:
+            label = ""
+        else:
+            label, owner = _label(parent, child, owner, home, names)
+        labels.append(label)
+    if owner is not None and type(objects[-1]) is dict:
+        labels[-1] += ".__dict__"
+    return labels
+
+
+def _is_thread_local(each: object) -> bool:
+    return any(type_name(base) == "_thread._local" for base in _mro_of(type(each)))
+
+
+def _key_of_text(each: object) -> str | None:
+    """Return some key of a dictionary that is text."""
+    keys = list(each) if type(each) is dict else []
+    return next((key for key in keys if type(key) is str), None)
+
+
+def _label(  # noqa: PLR0911 - one return a kind of parent
+    parent: Any, child: object, owner: Any, home: str | None, names: CodeNames
+) -> tuple[str, object]:
+    """Return a label and, for a child that is a part of its parent, the parent."""
+    kind = type(parent)
+    if owner is not None:
+        return _label_of_part(owner, parent, child, home, names), None
+    namespace = namespace_of(parent)
+    if namespace is None and any(base is type for base in _mro_of(kind)):
+        namespace = _namespace_of_class(parent)
+    if namespace is not None:
+        return _label_in_namespace(parent, namespace, child, home, names)
+    if kind is FunctionType:
+        return "", parent
+    if kind is MethodType:
+        return (".__self__" if child is parent.__self__ else ""), None
+    if kind in (CellType, staticmethod, classmethod):
+        return "", None
+    if kind is FrameType or kind in _RUNNING:
+        return ".<local>", None
+    return _label_in_instance(parent, child, home, names)
+
+
+def _label_in_namespace(
+    parent: Any,
+    namespace: Mapping[str, object],
+    child: object,
+    home: str | None,
+    names: CodeNames,
+) -> tuple[str, object]:
+    name = _key_of(namespace, child)
+    if name is None:
+        return ".__dict__", None
+    modules = [home]
+    if namespace_of(parent) is None:
+        modules += names.modules_of(parent)
+    return f".{names.attribute(name, *modules)}", None
+
+
+def _label_of_part(owner: Any, part: Any, child: object, home: str | None, names: CodeNames) -> str:
+    """Return what leads from the closure, the defaults or the `__dict__` of an owner to a child."""
+    modules = [home]
+    if FunctionType not in _mro_of(type(owner)):
+        return f".{names.attribute(_key_of(part, child), *modules, *names.modules_of(type(owner)))}"
+    modules.append(_text(owner.__globals__.get("__name__")))
+    code: Any = owner.__code__
+    key: object
+    if part is owner.__closure__:
+        where = next((at for at, cell in enumerate(part) if cell is child), 0)
+        return f".<closure>.{names.attribute(code.co_freevars[where], *modules)}"
+    if part is owner.__defaults__:
+        where = next((at for at, value in enumerate(part) if value is child), 0)
+        key = code.co_varnames[code.co_argcount - len(part) + where]
+        return f".<default>.{names.attribute(key, *modules)}"
+    key = _key_of(part, child) if type(part) is dict else None
+    middle = ".<default>" if part is owner.__kwdefaults__ else ""
+    return f"{middle}.{names.attribute(key, *modules)}"
+
+
+def _label_in_instance(  # noqa: C901, PLR0911 - one return a way to hold
+    parent: object, child: object, home: str | None, names: CodeNames
+) -> tuple[str, object]:
+    modules = [home, *names.modules_of(type(parent))]
+    attributes = _attributes_of(parent)
+    if attributes is not None:
+        if attributes is child:
+            return "", parent
+        name = _key_of(attributes, child)
+        if name is not None:
+            return f".{names.attribute(name, *modules)}", None
+    for base in _mro_of(type(parent)):
+        for name, slot in _namespace_of_class(base).items():
+            if type(slot) is MemberDescriptorType and _slot_is(slot, parent, child):
+                return f".{names.attribute(name, *modules)}", None
+    if child is type(parent):
+        return ".__class__", None
+    if type_name(type(parent)) == "_queue.SimpleQueue":
+        return f".{ATTRIBUTE}", None
+    if length(parent) is not None or type(parent) in (tuple, frozenset, MappingProxyType):
+        return "[...]", None
+    if type_name(type(parent)) == "functools._lru_cache_wrapper":
+        return "", None
+    return f".{ATTRIBUTE}", None
+
+
+def _attributes_of(each: object) -> dict[str, object] | None:
+    """Return the `__dict__` of an instance, made by Python if it has none yet."""
+    for base in _mro_of(type(each)):
+        getter = _namespace_of_class(base).get("__dict__")
+        if type(getter) is GetSetDescriptorType:
+            found = getter.__get__(each)
+            return found if type(found) is dict else None
+    return None
+
+
+def _slot_is(slot: Any, parent: object, child: object) -> bool:
+    try:
+        return slot.__get__(parent) is child
+    except AttributeError:  # not set
+        return False
+
+
+def _key_of(namespace: Mapping[str, object], child: object) -> str | None:
+    items: Iterable[tuple[str, object]] = list(namespace.items())
+    return next((name for name, value in items if value is child), None)
+
+
+def _whole(objects: list[object], labels: list[str]) -> int:
+    """Return how many steps back that object is which the last is the inside of, or 0."""
+    for steps in (1, 2):
+        if len(objects) > steps:
+            inside = "".join(labels[-steps:])
+            bases = map(type_name, _mro_of(type(objects[-1 - steps])))
+            if any(_WHOLES.get(base) == inside for base in bases):
+                return steps
+    return 0
+
+
+def _text(value: object) -> str | None:
+    return value if type(value) is str else None

@@ -1,0 +1,241 @@
+"""A bounded search from modules and running functions for containers, nearest first.
+
+It finds what a census cannot see, a dictionary of texts and numbers, which the garbage collector
+does not track; and it knows how to get to what it has found. It follows what the garbage collector
+would follow, asks nothing of the objects, and keeps numbers only.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from array import array
+from inspect import CO_OPTIMIZED
+from itertools import islice
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
+from typing import TYPE_CHECKING, Any, Final
+from weakref import ReferenceType
+
+from opentelemetry.instrumentation.memory._attribution.census import LEAST_LENGTH
+from opentelemetry.instrumentation.memory._attribution.looking import (
+    LARGE,
+    LengthTable,
+    newest,
+    oldest,
+    text_at,
+)
+from opentelemetry.instrumentation.memory._attribution.naming import namespace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from typing import TypeAlias
+
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
+
+MOST_NODES: Final = 60_000
+OWN_MODULES: Final = "opentelemetry.instrumentation.memory"
+
+_STEP_SECONDS: Final = 0.008
+_NODES_BETWEEN_CLOCKS: Final = 64
+_DEEPEST: Final = 12
+_FEW: Final = 200
+
+_mro_of: Final[Any] = type.__dict__["__mro__"].__get__
+_namespace_of_class: Final[Any] = type.__dict__["__dict__"].__get__
+
+# What cannot lead to anything that grows, and is met very often.
+_LEAVES: Final = frozenset(
+    id(kind)
+    for kind in (
+        str, bytes, int, float, bool, complex, type(None), range, slice, type(Ellipsis),
+        type(NotImplemented), CodeType, BuiltinFunctionType, GetSetDescriptorType,
+        MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType, ReferenceType,
+    )
+)  # fmt: skip
+
+_Node: TypeAlias = "tuple[object, int, int | None]"
+"""An object, its place in the search, and its length where it is a container."""
+
+
+class Walk:
+    """One search; `lengths` and the ways to what was found are read when it has ended.
+
+    Args:
+        clock: What a step's length is measured by.
+        most_nodes: After so many objects it ends.
+    """
+
+    def __init__(self, clock: Clock, most_nodes: int = MOST_NODES) -> None:
+        self.lengths: dict[int, tuple[int, int]] = {}
+        self.is_complete = False
+        self._clock = clock
+        self._most_nodes = most_nodes
+        self._places: dict[int, int] = {}
+        self._parents = array("l")
+        self._identities = array("Q")
+        self._roots: list[str | int] = []
+
+    @property
+    def memory_bytes(self) -> int:
+        """What this search remembers, by estimate."""
+        return 130 * len(self._places) + 250 * len(self.lengths)
+
+    def run(self) -> Generator[float, None, None]:
+        """Search, step by step; the objects on the edge of the search are held until it ends."""
+        table = LengthTable()
+        level = self._begin()
+        began = self._clock.now()
+        for _ in range(_DEEPEST):
+            below: list[_Node] = []
+            for count, node in enumerate(level):
+                self._expand(node, table, below)
+                if len(self._places) >= self._most_nodes:
+                    return
+                if count % _NODES_BETWEEN_CLOCKS == 0 and self._clock.now() - began > _STEP_SECONDS:
+                    yield 0.0
+                    began = self._clock.now()
+            level = below
+        self.is_complete = not level
+
+    def knows(self, identity: int) -> bool:
+        """Return whether the search came by an object."""
+        return identity in self._places
+
+    def chain_to(self, identity: int) -> tuple[str | int, list[int]] | None:
+        """Return a root (a module's name, a thread's identity) and the identities from there on."""
+        place = self._places.get(identity)
+        if place is None:
+            return None
+        chain = []
+        while True:
+            parent = self._parents[place]
+            chain.append(self._identities[place])
+            if parent < 0:
+                return self._roots[-parent - 1], chain[::-1]
+            place = parent
+
+    def _begin(self) -> list[_Node]:
+        level: list[_Node] = []
+        for root, each in roots():
+            if id(each) not in self._places:
+                self._roots.append(root)
+                level.append((each, self._add(each, -len(self._roots)), None))
+        return level
+
+    def _add(self, each: object, parent: int) -> int:
+        place = len(self._parents)
+        self._parents.append(parent)
+        self._identities.append(id(each))
+        self._places[id(each)] = place
+        return place
+
+    def _expand(self, node: _Node, table: LengthTable, below: list[_Node]) -> None:
+        each, place, entries = node
+        for child in children(each, entries):
+            kind = type(child)
+            if id(kind) in _LEAVES or id(child) in self._places:
+                continue
+            if kind is FunctionType and not _has_state(child):
+                continue
+            read = table.reader_of(kind)
+            entries = None if read is None else read(child)
+            below.append((child, self._add(child, place), entries))
+            if entries is not None and entries >= LEAST_LENGTH:
+                self.lengths[id(child)] = (entries, id(kind))
+
+
+def roots() -> Iterator[tuple[str | int, object]]:
+    """Yield modules by name, the application's first, and running functions by thread."""
+    modules = [
+        (name, module)
+        for name, module in list(sys.modules.items())
+        if type(name) is str and not name.startswith(OWN_MODULES)
+    ]
+    yield from sorted(modules, key=lambda item: _distance(item[0], namespace_of(item[1])))
+    yield from ((thread, frame) for thread, frame in frames())
+
+
+def frames() -> Iterator[tuple[int, FrameType]]:
+    """Yield the functions that run in other threads, by the identity of the thread."""
+    own = sys._getframe()  # noqa: SLF001 - the documented way
+    for thread, innermost in sys._current_frames().items():  # noqa: SLF001 - as above
+        frame: FrameType | None = innermost
+        chain = []
+        while frame is not None:
+            chain.append(frame)
+            frame = frame.f_back
+        if own not in chain:
+            yield from ((thread, each) for each in chain[:_FEW])
+
+
+def local_values(frame: Any) -> list[object]:
+    """Return the local variables of a running function, where Python shows them.
+
+    From 3.11 on the garbage collector does not see them, and before 3.13 to ask for them keeps a
+    copy in the frame: then there are none here.
+    """
+    if sys.version_info < (3, 11):
+        return [each for each in gc.get_referents(frame) if type(each) is not FrameType]
+    if sys.version_info < (3, 13) or not frame.f_code.co_flags & CO_OPTIMIZED:
+        return []
+    return list(frame.f_locals.values())
+
+
+def children(each: object, entries: int | None) -> list[Any]:
+    """Return what an object refers to; a few of the entries where there are very many.
+
+    Args:
+        each: The object.
+        entries: Its length, or None for what is no container.
+    """
+    kind = type(each)
+    namespace = namespace_of(each)
+    if namespace is not None:
+        return [namespace, *_values(namespace)]
+    if any(base is type for base in _mro_of(kind)):
+        own: MappingProxyType[str, object] = _namespace_of_class(each)
+        return [*gc.get_referents(own)[:1], *_values(own)]
+    if kind is FrameType:
+        return local_values(each)
+    if entries is not None and entries > LARGE:
+        return newest(each, _FEW) + oldest(each, _FEW)
+    return gc.get_referents(each)
+
+
+def _values(namespace: dict[str, object] | MappingProxyType[str, object]) -> list[object]:
+    try:
+        return list(islice(namespace.values(), LARGE))
+    except RuntimeError:
+        return []
+
+
+def _has_state(function: Any) -> bool:
+    """Return whether a function refers to something of its own: a closure, a default, a note."""
+    return any(
+        (kind is tuple or kind is dict) and child is not function.__globals__
+        for child in gc.get_referents(function)
+        for kind in (type(child),)
+    )
+
+
+def frame_distance(frame: FrameType) -> int:
+    """Return 0 for a function of the application, more for one of a library or of Python."""
+    return _distance(text_at(frame.f_globals, "__name__") or "", frame.f_globals)
+
+
+def _distance(name: str, namespace: dict[str, object] | None) -> int:
+    """Return 0 for a module of the application, 1 for one of a library, 2 for one of Python."""
+    file = None if namespace is None else text_at(namespace, "__file__")
+    if file is None or name.partition(".")[0] in sys.stdlib_module_names:
+        return 0 if name == "__main__" else 2
+    return 1 if "site-packages" in file or "dist-packages" in file else 0
