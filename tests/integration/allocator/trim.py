@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import mmap
 import random
 import sys
 import threading
@@ -92,6 +93,14 @@ def trimmed_before() -> Any:
     return kept
 
 
+def trimmed_beside_a_map() -> Any:
+    """The same, with 150 MiB of another kind beside it."""
+    block = mmap.mmap(-1, 150 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for place in range(0, len(block), mmap.PAGESIZE):
+        block[place] = 1
+    return [trimmed_before(), block]
+
+
 def clean() -> Any:
     """Hold 100 MB, all of it live."""
     return blocks(100_000, 1000)
@@ -100,7 +109,8 @@ def clean() -> Any:
 PATTERNS: dict[str, Callable[[], Any]] = {
     each.__name__: each
     for each in (
-        every_eighth, random_survivors, busy_heap, free_top, threads, trimmed_before, clean,
+        every_eighth, random_survivors, busy_heap, free_top, threads, trimmed_before,
+        trimmed_beside_a_map, clean,
     )
 }  # fmt: skip
 

@@ -143,9 +143,17 @@ def growth(before: Tally, after: Tally) -> tuple[MappingGrowth, ...]:
             bytes_after[name],
         )
         for name in counts_after
-        if bytes_after[name] - bytes_before[name] >= _LEAST_GROWTH_BYTES
     ]
-    return tuple(sorted(grown, key=_bytes_grown, reverse=True)[:_MOST_TOLD])
+    told = [each for each in grown if _is_worth_telling(each)]
+    return tuple(sorted(told, key=_bytes_grown, reverse=True)[:_MOST_TOLD])
+
+
+def _is_worth_telling(mapping: MappingGrowth) -> bool:
+    # An idle thread's stack is three pages; what counts is that there are more and more of them.
+    is_thread = (
+        mapping.mapping == mapping_kinds.THREAD_STACK and mapping.count_after > mapping.count_before
+    )
+    return _bytes_grown(mapping) >= (1 if is_thread else _LEAST_GROWTH_BYTES)
 
 
 def _by_name(tally: Tally, sizes: Container[tuple[str, int]]) -> tuple[Counter[str], Counter[str]]:
