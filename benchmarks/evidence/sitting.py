@@ -12,6 +12,7 @@ import sysconfig
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any, Final
@@ -121,6 +122,7 @@ def environment(truth: Truth, folder: Path, endpoint: str) -> dict[str, str]:
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,celery",
         "OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY": str(folder / "snapshots"),
+        "OTEL_PYTHON_MEMORY_SNAPSHOT_SIGNAL": str(truth.ask_after_seconds is not None).lower(),
     }
 
 
@@ -147,7 +149,7 @@ def _run(truth: Truth, folder: Path, output: Path, receiver: Receiver) -> str | 
             start_new_session=True,
         )
     try:
-        return _await_snapshot(program, folder, output, receiver)
+        return _await_snapshot(truth, program, folder, receiver)
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
@@ -157,18 +159,29 @@ def _run(truth: Truth, folder: Path, output: Path, receiver: Receiver) -> str | 
 
 
 def _await_snapshot(
-    program: subprocess.Popen[bytes], folder: Path, output: Path, receiver: Receiver
+    truth: Truth, program: subprocess.Popen[bytes], folder: Path, receiver: Receiver
 ) -> str | None:
     deadline = time.monotonic() + LONGEST_SECONDS
+    is_asked = truth.ask_after_seconds is None
     while time.monotonic() < deadline:
         if program.poll() is not None:
-            return f"it ended: {output.read_text(errors='replace')[-500:]}"
-        has_told = any(event.has_evidence for event in receiver.events())
-        if has_told and newest_snapshot(folder / "snapshots") is not None:
+            return f"it ended with {program.returncode}"
+        if not is_asked and _live_seconds(folder) >= (truth.ask_after_seconds or 0):
+            program.send_signal(signal.SIGUSR2)
+            is_asked = True
+        is_told = truth.ask_after_seconds is not None or any(
+            event.has_evidence for event in receiver.events()
+        )
+        if is_told and newest_snapshot(folder / "snapshots") is not None:
             return None
         time.sleep(0.2)
     states = [event.state for event in receiver.events()]
     return f"no snapshot within {LONGEST_SECONDS:.0f} s; states told: {states or 'none'}"
+
+
+def _live_seconds(folder: Path) -> float:
+    witnessed = lines(folder / "witness.jsonl")
+    return witnessed[-1].at - witnessed[-1].live_at if witnessed else 0.0
 
 
 def _sitting(
@@ -181,21 +194,21 @@ def _sitting(
     evidence = None if document is None else document["evidence"]
     live_at = witnessed[0].live_at if witnessed else 0.0
 
-    def after(found: list[Event]) -> float | None:
-        return found[0].at - live_at if found else None
+    def after(state: str) -> float | None:
+        found = [event.at - live_at for event in events if event.state == state]
+        return found[0] if found else None
 
-    told = [event for event in events if event.has_evidence]
-    overhead = None
-    if evidence is not None and told:
-        ended_at = told[0].at
+    ended_at = overhead = None
+    if document is not None and evidence is not None:
+        ended_at = datetime.fromisoformat(document["written_at"].replace("Z", "+00:00")).timestamp()
         overhead = measure(witnessed, ended_at - evidence["seconds"], ended_at)
     return Sitting(
         truth=truth,
         judgement=judge(evidence, truth, marked_lines(PROGRAMS / truth.program)),
         evidence=evidence,
-        suspected_seconds=after([event for event in events if event.state == "suspected"]),
-        confirmed_seconds=after([event for event in events if event.state == "confirmed"]),
-        evidence_seconds=after(told),
+        suspected_seconds=after("suspected"),
+        confirmed_seconds=after("confirmed"),
+        evidence_seconds=None if ended_at is None else ended_at - live_at,
         overhead=overhead,
         problem=problem,
     )

@@ -36,6 +36,8 @@ class Truth:
         culprit: What a person would say is wrong.
         answers: The right ones, the best first.
         part: `tuning` if it was run while the investigation was being built.
+        ask_after_seconds: When a snapshot is asked for by signal, after the release went live: what
+            is no leak raises no alarm that would write one.
     """
 
     program: str
@@ -43,6 +45,7 @@ class Truth:
     culprit: str
     answers: tuple[Answer, ...]
     part: Part = "tuning"
+    ask_after_seconds: float | None = None
 
 
 def _container(*names: str) -> tuple[Answer, ...]:
@@ -158,6 +161,7 @@ TRUTHS: Final = (
         "reports",
         "none: freed memory that malloc keeps",
         (Answer("fragmentation"),),
+        ask_after_seconds=45,
     ),
     Truth(
         "nine_routes",
@@ -195,5 +199,50 @@ TRUTHS: Final = (
         "chat",
         "a WeakValueDictionary's values, held by listeners",
         (*_container("*listeners*"), *_type("chat.connections.Connection")),
+    ),
+    Truth(
+        "class_attribute",
+        "jobs",
+        "a list as a class attribute",
+        (*_container("jobs.base.Job.history"), *_type("jobs.base.Step")),
+        "holdout",
+    ),
+    Truth(
+        "module_cache",
+        "geo",
+        "functools.cache on places that never come again",
+        (*_container("geo.distance.distance*"), *_type("geo.distance.Place")),
+        "holdout",
+    ),
+    Truth(
+        "default_argument",
+        "mailer",
+        "a list as a default argument",
+        (*_container("mailer.compose.compose*"), *_type("mailer.compose.Mail")),
+        "holdout",
+    ),
+    Truth(
+        "copied_stream",
+        "stream",
+        "itertools.tee with a reader that stays behind",
+        (
+            *_container("*for_archive*", "*_tee*"),
+            *_type("stream.source.Measurement", "itertools._tee_dataobject"),
+        ),
+        "holdout",
+    ),
+    Truth(
+        "middleware",
+        "portal",
+        "a dict of addresses in a FastAPI middleware",
+        (*_container("*allowances*"), *_type("portal.limits.Allowance")),
+        "holdout",
+    ),
+    Truth(
+        "context_trail",
+        "flows",
+        "a list as a ContextVar's default",
+        (*_container("flows.trail._trail*"), *_type("flows.trail.Mark")),
+        "holdout",
     ),
 )

@@ -1,0 +1,1 @@
+"""Runs small jobs in threads."""

@@ -1,0 +1,1 @@
+"""Runs flows whose steps leave a trail."""

@@ -1,0 +1,1 @@
+"""Reads measurements once for two readers."""

@@ -1,0 +1,1 @@
+"""Writes mails and hands them on."""

@@ -1,0 +1,1 @@
+"""A portal behind a rate limit, with FastAPI."""

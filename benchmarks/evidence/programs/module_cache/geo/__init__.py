@@ -1,0 +1,1 @@
+"""Tells how far it is between two places."""
