@@ -383,26 +383,33 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({"OTEL_SERVICE_NAME": " shop "}, ("shop", "")),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.version=1.2"}, ("shop", "1.2")),
+        ({"OTEL_SERVICE_NAME": " shop "}, ("shop", "", "")),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.version=1.2"},
+            ("shop", "1.2", ""),
+        ),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.instance.id=a-7"},
+            ("shop", "", "a-7"),
+        ),
         (
             {
                 "OTEL_SERVICE_NAME": "shop",
                 "OTEL_RESOURCE_ATTRIBUTES": "service.name=other, service.version = 2=b ,,nonsense",
             },
-            ("shop", "2=b"),
+            ("shop", "2=b", ""),
         ),
     ],
 )
 def test_service_is_what_the_sdk_would_call_it(
-    environ: dict[str, str], expected: tuple[str, str]
+    environ: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
     assert service_identity(environ) == expected
 
 
 def test_service_without_a_name_gets_none() -> None:
     attributes = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.2"}
-    assert service_identity({"OTEL_SERVICE_NAME": " ", **attributes}) == ("", "1.2")
+    assert service_identity({"OTEL_SERVICE_NAME": " ", **attributes}) == ("", "1.2", "")
 
 
 SOME_TEXT = st.one_of(

@@ -43,7 +43,7 @@ def test_baselines_are_kept_on_the_volume() -> None:
 
 
 def test_identity_is_that_of_the_image() -> None:
-    name, version = service_identity(ENVIRON)
+    name, version, _ = service_identity(ENVIRON)
     assert name == CONTAINER["name"] == RESOURCES["Deployment"]["metadata"]["name"]
     assert CONTAINER["image"].endswith(f":{version}")
     assert POD["metadata"]["labels"]["app.kubernetes.io/version"] == version

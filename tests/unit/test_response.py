@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.fakes import MIB, fake_probes
 
-from opentelemetry.instrumentation.memory import MemoryConfig
+from opentelemetry.instrumentation.memory import MemoryConfig, _casework
 from opentelemetry.instrumentation.memory._judge import Judge
 from opentelemetry.instrumentation.memory._response import Response
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
@@ -41,6 +41,11 @@ def told() -> Told:
     return Told()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_casework, "_inquiries", lambda *_: ())
+
+
 @pytest.fixture
 def make(told: Told) -> Callable[[MemoryConfig], Response]:
     def make_response(config: MemoryConfig) -> Response:
@@ -60,7 +65,7 @@ def sample(resident_bytes: int = 100 * MIB) -> MemorySample:
 
 
 def verdict(state: LeakState = "suspected") -> LeakVerdict:
-    return LeakVerdict(state, 0.6, "retained", (Growth("retained", 1000.0),))
+    return LeakVerdict(state, 0.6, "retained", (Growth("retained", 1e9),))
 
 
 def files(directory: Path) -> list[str]:

@@ -66,7 +66,7 @@ def test_a_real_leak_is_a_valid_document() -> None:
     VALID.validate(snapshot())
 
 
-@pytest.mark.parametrize("reason", ["confirmed", "near_limit", "signal", "api"])
+@pytest.mark.parametrize("reason", ["confirmed", "fragmentation", "near_limit", "signal", "api"])
 def test_every_reason_is_in_the_schema(reason: Any) -> None:
     VALID.validate(snapshot(reason))
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from opentelemetry.instrumentation.memory._attribution.allocator import AllocatorInquiry
+from opentelemetry.instrumentation.memory._attribution.mappings import MappingInquiry
+from opentelemetry.instrumentation.memory._attribution.sites import SiteInquiry, end_in_child
 from opentelemetry.instrumentation.memory._investigator import Investigator
 from opentelemetry.instrumentation.memory.config import service_identity
 from opentelemetry.instrumentation.memory.responders.identity import this_process
@@ -62,7 +65,7 @@ class Casework:
         self._writer = None if directory is None else SnapshotWriter(directory)
         self._is_automatic = config.evidence
         self.investigator = Investigator(
-            _inquiries(config, clock),
+            _inquiries(config, clock, sampler),
             clock,
             config.evidence_budget_percent / 100,
             lambda: sampler.latest,
@@ -82,16 +85,28 @@ class Casework:
 
     def document(self, reason: SnapshotReason) -> dict[str, Any]:
         """Return what is known now, as a snapshot's document."""
-        name, version = service_identity()
+        name, version, instance = service_identity()
         return document(
             reason,
             sample=self._sampler.latest,
             verdict=self._judge.verdict,
             history=self._sampler.history.samples(),
             evidence=self.investigator.evidence,
-            identity=this_process(name, version),
+            identity=this_process(name, version, instance),
             now=Moment(self._clock.epoch(), self._clock.now()),
+            why_no_evidence=self._why_no_evidence(),
         )
+
+    def _why_no_evidence(self) -> str:
+        if self.investigator.is_under_way():
+            return "written while the investigation was still under way"
+        if not self._is_automatic:
+            return "evidence is switched off"
+        return "nothing was investigated since the process began"
+
+    def end_in_child(self) -> None:
+        """End the tracing of allocations that a forked child has inherited."""
+        end_in_child()
 
     def _deliver(self, evidence: Evidence, occasions: frozenset[Occasion]) -> None:
         verdict = self._judge.verdict
@@ -102,6 +117,14 @@ class Casework:
                 self.snapshot(reason)
 
 
-def _inquiries(config: MemoryConfig, clock: Clock) -> Sequence[Inquiry]:
-    del config, clock
-    return ()
+def _inquiries(config: MemoryConfig, clock: Clock, sampler: Sampler) -> Sequence[Inquiry]:
+    return (
+        MappingInquiry(clock),
+        AllocatorInquiry(clock, lambda: sampler.native_cost_seconds),
+        SiteInquiry(
+            clock,
+            config.evidence_frames,
+            config.evidence_budget_percent / 100,
+            config.snapshot_directory,
+        ),
+    )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
     from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
     from opentelemetry.instrumentation.memory.model import MemorySample
+    from opentelemetry.instrumentation.memory.responders.snapshot_signal import SnapshotSignal
 
 # Longer than a collection takes, shorter than anybody notices.
 GUARD_TIMEOUT_SECONDS: Final = 0.2
@@ -31,6 +32,7 @@ class Process:
     sampler: Sampler
     judge: Judge
     response: Response
+    signal: SnapshotSignal | None = None
     thread: SamplingThread | None = None
     collection_cpu_seconds: float = 0.0
     guard: Any = field(default_factory=threading.RLock)
@@ -55,6 +57,8 @@ class Process:
                 with contextlib.suppress(RuntimeError):
                     self.guard.release()
         self.response.notice(verdict, sample)
+        if self.signal is not None:
+            self.signal.keep_in_place()
 
     def is_sampled(self) -> bool:
         """Tell whether a thread takes samples."""

@@ -96,6 +96,11 @@ class Response:
         """Return a snapshot's document of what is known now; write it where a directory is set."""
         return self.load().snapshot("api")
 
+    def end_in_child(self) -> None:
+        """End what a forked child has inherited of the investigation that its parent was in."""
+        if self._casework is not None:
+            self._casework.end_in_child()
+
     def stop(self, timeout_seconds: float) -> None:
         """End an investigation that is under way, for good."""
         if self._casework is not None:

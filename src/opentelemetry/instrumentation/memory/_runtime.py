@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
 from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
 from opentelemetry.instrumentation.memory.config import service_identity
+from opentelemetry.instrumentation.memory.responders.snapshot_signal import SnapshotSignal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,7 @@ class Runtime:
         self._began_pid = os.getpid()
         self._has_warned_of_name = False
         self._dormant_pid: int | None = None
+        self._signal: SnapshotSignal | None = None
         self._is_started = False
         self._is_stopped = False
         self._is_exiting = False
@@ -63,6 +65,7 @@ class Runtime:
     def start(self) -> None:
         """Take the first sample and start the thread, if one is wanted."""
         _running.add(self)
+        self._listen_to_signal()
         self._is_started = True
         process = self._own()
         process.sampler.take()
@@ -71,12 +74,14 @@ class Runtime:
     def start_in_children_only(self) -> None:
         """Stay silent in this process, and start in those that are forked from it."""
         _running.add(self)
+        self._listen_to_signal()
         self._is_started = True
         self._dormant_pid = os.getpid()
 
     def start_with_first_collection(self) -> None:
         """Wait until a metric reader asks: before that nobody would see the samples."""
         _running.add(self)
+        self._listen_to_signal()
 
     def end_thread(self) -> None:
         """End the thread for good; the SDK's last collection at exit still gets a sample."""
@@ -93,6 +98,8 @@ class Runtime:
         """End the thread and give everything back; harmless when called twice."""
         self._is_stopped = True
         _running.discard(self)
+        if self._signal is not None:
+            self._signal.uninstall()
         self.end_thread()
         process = self._processes.pop(os.getpid(), None)
         if process is not None:
@@ -193,8 +200,15 @@ class Runtime:
 
     def restart_after_fork(self) -> None:
         """Begin anew in a child."""
+        for parent in tuple(self._processes.values()):
+            parent.response.end_in_child()
         if self._is_started and not self._is_stopped:
             self._ensure_thread(self._own())
+
+    def _listen_to_signal(self) -> None:
+        if self._config.snapshot_signal and self._config.snapshot_directory is not None:
+            self._signal = SnapshotSignal(lambda _: self.request("signal"))
+            self._signal.install()
 
     def _own(self) -> Process:
         pid = os.getpid()
@@ -211,7 +225,7 @@ class Runtime:
                 self._clock.epoch,
             )
             response = Response(self._config, self._clock, sampler, judge, self._on_evidence)
-            fresh = Process(pid, sampler, judge, response)
+            fresh = Process(pid, sampler, judge, response, self._signal)
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)
             for other in [each for each in self._processes if each != pid]:
@@ -223,7 +237,7 @@ class Runtime:
     def _baseline_store(self, pid: int) -> BaselineStore | None:
         if self._config.baseline_directory is None or not self._config.background_sampling:
             return None
-        name, version = service_identity()
+        name, version, _ = service_identity()
         if not name:
             if not self._has_warned_of_name:
                 _logger.warning(

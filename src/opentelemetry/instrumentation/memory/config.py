@@ -324,10 +324,10 @@ def allowed_options(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return allowed
 
 
-def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Return the service's name and version as the environment gives them.
+def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str, str]:
+    """Return the service's name, version and instance id as the environment gives them.
 
-    Either is empty when it is not given.
+    Each is empty when it is not given.
     """
     environ = os.environ if environ is None else environ
     pairs = environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
@@ -338,7 +338,7 @@ def service_identity(environ: Mapping[str, str] | None = None) -> tuple[str, str
     }
     name = environ.get("OTEL_SERVICE_NAME", "").strip() or attributes.get("service.name", "")
     version = attributes.get("service.version", "")
-    return name, version
+    return name, version, attributes.get("service.instance.id", "")
 
 
 def _reconciled(given: Mapping[str, Any]) -> dict[str, Any]:

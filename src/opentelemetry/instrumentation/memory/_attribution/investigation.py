@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.instrumentation.memory._attribution.advice import advice
 from opentelemetry.instrumentation.memory._attribution.conclusion import conclude
 from opentelemetry.instrumentation.memory.evidence import (
     Conclusion,
@@ -192,7 +193,12 @@ class Investigation:
             costs=tuple(self._costs),
             skipped=tuple(self._skipped),
         )
-        return replace(evidence, conclusion=conclude(self._case, evidence, self._seconds_by_kind()))
+        seconds = self._seconds_by_kind()
+        return replace(
+            evidence,
+            conclusion=conclude(self._case, evidence, seconds),
+            advice=(*evidence.advice, *advice(self._case, evidence, seconds, self._latest())),
+        )
 
     def _seconds_by_kind(self) -> dict[EvidenceKind, float]:
         return {

@@ -100,6 +100,11 @@ class Sampler:
             )
         )
 
+    @property
+    def native_cost_seconds(self) -> float:
+        """What the last read of malloc's figures cost, in seconds of CPU time."""
+        return self._native.cost_seconds
+
     def close(self) -> None:
         """Take no more samples, and give back what the probes hold open.
 

@@ -23,7 +23,9 @@ MOST_FILES: Final = 32
 MOST_BYTES: Final = 16 * 2**20
 
 _NAME: Final = re.compile(
-    r"memory-snapshot-\d{8}T\d{6}\.\d{3}Z-\d+-(confirmed|near_limit|signal|api)\.json", re.ASCII
+    r"memory-snapshot-\d{8}T\d{6}\.\d{3}Z-\d+-"
+    r"(confirmed|fragmentation|near_limit|signal|api)\.json",
+    re.ASCII,
 )
 _UNFINISHED_PREFIX: Final = ".memory-snapshot-"
 _UNFINISHED_SUFFIX: Final = ".tmp"

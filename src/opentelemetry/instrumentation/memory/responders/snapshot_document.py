@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample, Partition
     from opentelemetry.instrumentation.memory.responders.identity import Identity
 
-SnapshotReason = Literal["confirmed", "near_limit", "signal", "api"]
+SnapshotReason = Literal["confirmed", "fragmentation", "near_limit", "signal", "api"]
 """Why a snapshot was written."""
 
 SCHEMA: Final = "process-memory-snapshot/1"

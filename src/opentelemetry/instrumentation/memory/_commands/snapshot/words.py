@@ -15,6 +15,7 @@ NOTHING: Final = "-"
 SHOWN_CHARACTERS: Final = 200
 _WHY: Final = {
     "confirmed": "the leak was confirmed",
+    "fragmentation": "free memory that allocators keep has grown",
     "near_limit": "the memory limit was near",
     "signal": "SIGUSR2 asked for it",
     "api": "the application asked for it",
