@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,8 @@ from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchI
 from opentelemetry.instrumentation.memory.evidence import Advice, EvidenceKind, Findings, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
     from opentelemetry.instrumentation.memory._attribution.inquiry import Case
     from opentelemetry.instrumentation.memory._attribution.sites_watch import Watch
@@ -110,11 +112,12 @@ class SiteInquiry:
         share_of_core: The budget, between 0 and 1: what may be lost, as a share of wall time.
         directory: Where memray may write its record meanwhile; None for the temporary directory.
         uses_memray: Whether to use memray where it is installed.
+        without_forks: Makes forks wait while memray is imported, started and stopped.
     """
 
     kind: EvidenceKind = "sites"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the clock have defaults
         self,
         clock: Clock,
         frames: int = 1,
@@ -122,12 +125,14 @@ class SiteInquiry:
         directory: str | None = None,
         *,
         uses_memray: bool = True,
+        without_forks: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._clock = clock
         self._frames = frames
         self._share = share_of_core
         self._directory = directory
         self._uses_memray = uses_memray
+        self._without_forks = without_forks
         self._last_ended_at: float | None = None
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
@@ -179,7 +184,7 @@ class SiteInquiry:
 
     def _burst(self, case: Case, expense: _Expense) -> Generator[float, None, _Burst]:
         if self._uses_memray and MemrayWatch.is_installed():
-            watch = MemrayWatch(self._clock, case.segment, self._directory)
+            watch = MemrayWatch(self._clock, case.segment, self._directory, self._without_forks)
             try:
                 return (yield from self._paced(watch, case, expense))
             except WatchImpossible:

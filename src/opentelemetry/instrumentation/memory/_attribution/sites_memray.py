@@ -9,7 +9,10 @@ import importlib
 import importlib.util
 import json
 import os
+import subprocess
 import sys
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +20,14 @@ from opentelemetry.instrumentation.memory._attribution.sites_growth import Kept,
 from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchImpossible
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.model import Segment
 
 # memray and the heaviest of what it imports, one step each: together 40 to 55 ms of CPU time.
-_IMPORTS: Final = ("tempfile", "subprocess", "rich.console", "rich.progress", "memray")
+_IMPORTS: Final = ("rich.console", "rich.progress", "memray")
 _READER: Final = Path(__file__).with_name("sites_memray_reader.py")
 # The reader takes 0.12 s of CPU time for each megabyte of a record.
 _LARGEST_RECORD_BYTES: Final = 8 * 2**20
@@ -57,13 +61,22 @@ class MemrayWatch:
         clock: Measures pauses.
         segment: Which segment is suspected.
         directory: Where the record is written; None for the temporary directory.
+        without_forks: Makes forks wait. A forked child inherits the locks of modules that are being
+            imported and of memray, and nobody ever releases them there.
     """
 
-    def __init__(self, clock: Clock, segment: Segment | None, directory: str | None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        segment: Segment | None,
+        directory: str | None = None,
+        without_forks: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self._clock = clock
         self._segment = segment
         self._is_native = segment in ("native_heap", "other_anonymous")
         self._parent = directory
+        self._without_forks = without_forks
         self._folder: Path | None = None
         self._tracker: Any = None
         self._pid = os.getpid()
@@ -85,12 +98,11 @@ class MemrayWatch:
         """Import memray in steps, and make a folder that nobody else can read."""
         try:
             for name in _IMPORTS:
-                importlib.import_module(name)
+                with self._without_forks():
+                    importlib.import_module(name)
                 yield 0.0
         except ImportError as error:
             raise WatchImpossible(f"memray cannot be imported: {type(error).__name__}") from None
-        import tempfile  # noqa: PLC0415 - 10 ms to import
-
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=".otel-memory-", dir=self._parent))
         except OSError as error:
@@ -104,14 +116,15 @@ class MemrayWatch:
         self._looked_at = []
         began = self._clock.thread_cpu()
         try:
-            tracker = memray.Tracker(
-                destination=memray.FileDestination(self._record, compress_on_exit=False),
-                native_traces=self._is_native,
-                trace_python_allocators=not self._is_native,
-                memory_interval_ms=_INTERVAL_MS,
-            )
-            self._record.chmod(0o600)
-            tracker.__enter__()
+            with self._without_forks():
+                tracker = memray.Tracker(
+                    destination=memray.FileDestination(self._record, compress_on_exit=False),
+                    native_traces=self._is_native,
+                    trace_python_allocators=not self._is_native,
+                    memory_interval_ms=_INTERVAL_MS,
+                )
+                self._record.chmod(0o600)
+                tracker.__enter__()
         except (RuntimeError, OSError) as error:
             raise WatchImpossible(f"memray cannot start: {type(error).__name__}") from None
         self._tracker = _active["tracker"] = tracker
@@ -134,9 +147,11 @@ class MemrayWatch:
         """End recording; without a look at it, delete the record."""
         if self._pid != os.getpid():
             return
-        if _active.pop("tracker", None) is not None:
+        if self._tracker is not None:
             began = self._clock.thread_cpu()
-            self._tracker.__exit__(None, None, None)
+            with self._without_forks():
+                _active.clear()
+                self._tracker.__exit__(None, None, None)
             self._count_pause(began)
         self._tracker = None
         self._trial_bytes = self._trial_bytes or self._size()
@@ -158,8 +173,6 @@ class MemrayWatch:
 
     def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
         """Let another process read the record, and wait for what it says."""
-        import subprocess  # noqa: PLC0415 - 10 ms to import
-
         # The last look is the end of the record.
         milliseconds = ",".join(str(int(seconds * 1000)) for seconds in self._looked_at[:-1])
         segment = self._segment or "any"

@@ -9,11 +9,15 @@ beforehand escapes this.) `tracemalloc.stop` needs no such care: the burst sees 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._attribution.sites_growth import Kept, Stack
 from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchImpossible
+
+try:
+    import tracemalloc
+except ImportError:  # PyPy
+    tracemalloc = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -44,9 +48,7 @@ _owner: Final[dict[str, Callable[..., None]]] = {}
 
 def is_tracing() -> bool:
     """Return whether tracemalloc is on, whoever has started it."""
-    # Not imported, not started: also `-X tracemalloc` imports it.
-    builtin = sys.modules.get("_tracemalloc")
-    return builtin is not None and bool(builtin.is_tracing())
+    return tracemalloc is not None and tracemalloc.is_tracing()
 
 
 def end_in_child() -> None:
@@ -61,8 +63,6 @@ def _end_burst() -> bool:
     start = _owner.pop("start", None)
     if start is None:
         return False
-    import tracemalloc  # noqa: PLC0415 - is loaded by now
-
     # Somebody may have replaced it in turn.
     if tracemalloc.start is _start_for_application:
         vars(tracemalloc)["start"] = start
@@ -73,8 +73,6 @@ def _end_burst() -> bool:
 def _start_for_application(nframe: int = 1) -> None:
     """Stand in for `tracemalloc.start` while a burst is on: end it, then start."""
     _end_burst()
-    import tracemalloc  # noqa: PLC0415 - is loaded by now
-
     tracemalloc.start(nframe)
 
 
@@ -95,16 +93,13 @@ class Traces:
         Raises:
             WatchImpossible: There are so many that to copy them would stall the application.
         """
-        import tracemalloc  # noqa: PLC0415 - 15 ms, and needed in bursts alone
-
         if (count := traces_at_most()) > _TOO_MANY_TRACES:
             raise WatchImpossible(
                 f"tracemalloc has up to {count:,} traces: to copy them would stall the application"
             )
         # `take_snapshot` calls this too. Its public face makes three objects a trace: 2 µs each.
-        traces: list[_Trace] = []
         began = self._clock.thread_cpu()
-        traces = tracemalloc._get_traces()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+        traces: list[_Trace] = tracemalloc._get_traces()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
         seconds = self._clock.thread_cpu() - began
         self.longest_pause_seconds = max(self.longest_pause_seconds, seconds)
         self._looks.append(traces)
@@ -141,27 +136,22 @@ class TracemallocWatch(Traces):
         self._pid = 0
 
     def prepare(self) -> Generator[float, None, None]:
-        """Import tracemalloc, about 15 ms."""
-        try:
-            import tracemalloc  # noqa: PLC0415 - not before it is needed
-        except ImportError:
-            raise WatchImpossible("this Python has no tracemalloc") from None
+        """Check that tracemalloc is the one that is known."""
+        if tracemalloc is None:
+            raise WatchImpossible("this Python has no tracemalloc")
         if not hasattr(tracemalloc, "_get_traces"):
             raise WatchImpossible("this Python's tracemalloc has another inside")
         yield 0.0
 
     def begin(self) -> None:
         """Start tracemalloc, unless it is on."""
-        import tracemalloc  # noqa: PLC0415 - see `prepare`
-
         if tracemalloc.is_tracing():
             raise WatchImpossible("the application has started tracemalloc")
         self._looks = []
         self._most_traces = _MOST_TRACES[0]
         self._pid = os.getpid()
-        start = tracemalloc.start
+        start = _owner["start"] = tracemalloc.start
         start(self._frames)
-        _owner["start"] = start
         vars(tracemalloc)["start"] = _start_for_application
 
     def is_interrupted(self) -> bool:
@@ -186,8 +176,6 @@ class TracemallocWatch(Traces):
 
 def traces_at_most() -> int:
     """Return how many traces there are, or a few more."""
-    import tracemalloc  # noqa: PLC0415 - see `Traces.look`
-
     return tracemalloc.get_tracemalloc_memory() // _BYTES_PER_TRACE
 
 
