@@ -1,7 +1,7 @@
 """A process whose threads leak and churn while its allocations are watched; it may fork meanwhile.
 
-Arguments: `tracemalloc` or `memray`; the segment; `watch`, `fork` or `close`; a folder for files; and,
-if it is to leak in C, a library whose function `grab` does. Prints JSON.
+Arguments: `tracemalloc` or `memray`; the segment; `watch`, `fork` or `close`; a folder for its
+files; and, if it is to leak in C, a library whose function `grab` does. Prints JSON.
 """
 
 from __future__ import annotations
