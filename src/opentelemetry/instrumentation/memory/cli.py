@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from opentelemetry.instrumentation.memory._commands import analyze, demo, doctor, snapshot
+from opentelemetry.instrumentation.memory._commands import analyze, demo, doctor, snapshot, watch
 from opentelemetry.instrumentation.memory.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = (analyze, demo, doctor, snapshot)
+_COMMANDS = (analyze, demo, doctor, snapshot, watch)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

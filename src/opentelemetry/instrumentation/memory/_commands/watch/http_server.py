@@ -1,0 +1,207 @@
+"""OTLP metrics over HTTP, as protobuf or JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import zlib
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from google.protobuf.json_format import MessageToJson  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+
+from opentelemetry.instrumentation.memory._commands.watch.receiving import (
+    RETRY_SECONDS,
+    Receiver,
+    RefusedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.instrumentation.memory._commands.watch.settings import WatchSettings
+    from opentelemetry.instrumentation.memory._commands.watch.tally import RequestOutcome
+
+_JSON: Final = "application/json"
+_PROTOBUF: Final = "application/x-protobuf"
+_STATUS: Final[Mapping[RequestOutcome, HTTPStatus]] = {
+    "malformed": HTTPStatus.BAD_REQUEST,
+    "oversized": HTTPStatus.BAD_REQUEST,
+    "unauthenticated": HTTPStatus.UNAUTHORIZED,
+    "busy": HTTPStatus.TOO_MANY_REQUESTS,
+}
+_IDLE_SECONDS: Final = 75
+_POLL_SECONDS: Final = 0.1
+# Connections that stay open between their requests, beside those that wait.
+_IDLE_CONNECTIONS: Final = 64
+# Either of gzip and zlib, told by the first bytes.
+_ANY_HEADER: Final = 32 + zlib.MAX_WBITS
+
+
+class HttpServer:
+    """Listens from `start` to `stop`.
+
+    Raises:
+        OSError: The address cannot be had, or a certificate cannot be read.
+    """
+
+    def __init__(self, settings: WatchSettings, receiver: Receiver) -> None:
+        if settings.http is None:
+            raise ValueError("no address to listen on")
+        most = settings.max_waiting_requests + _IDLE_CONNECTIONS
+        self._server = _Server(
+            settings, type("_Handler", (_Handler,), {"receiver": receiver}), most
+        )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True
+        )
+        self.port = int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let no one in any more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self, settings: WatchSettings, handler: type[BaseHTTPRequestHandler], most: int
+    ) -> None:
+        address = settings.http
+        assert address is not None  # noqa: S101 - checked by the caller
+        self.address_family = AF_INET6 if ":" in address.host else AF_INET
+        self._places = threading.BoundedSemaphore(most)
+        self._tls: ssl.SSLContext | None = None
+        if settings.tls_certificate is not None:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(settings.tls_certificate, settings.tls_key)
+            if settings.tls_client_ca is not None:
+                self._tls.load_verify_locations(settings.tls_client_ca)
+                self._tls.verify_mode = ssl.CERT_REQUIRED
+        super().__init__((address.host, address.port), handler)
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        connection.settimeout(_IDLE_SECONDS)
+        if self._tls is not None:
+            # The handshake is left to the connection's own thread: it may take for ever.
+            connection = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a connection that breaks: its sender knows, and tries again."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One sender's connection."""
+
+    receiver: ClassVar[Receiver]
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS
+
+    def do_GET(self) -> None:
+        """Say that there is somebody, without a token: for a probe."""
+        found = self.path == "/healthz"
+        self._answer(HTTPStatus.OK if found else HTTPStatus.NOT_FOUND, b"", "text/plain")
+
+    def do_POST(self) -> None:
+        kind = self.headers.get_content_type()
+        if self.path.partition("?")[0] != "/v1/metrics":
+            self._refuse(HTTPStatus.NOT_FOUND, "metrics are received at /v1/metrics", kind)
+        elif kind not in {_JSON, _PROTOBUF}:
+            self._refuse(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected {_PROTOBUF} or {_JSON}", _JSON
+            )
+        else:
+            try:
+                self._take(kind)
+            except RefusedError as error:
+                self._refuse(_STATUS[error.outcome], str(error), kind)
+
+    def _take(self, kind: str) -> None:
+        self.receiver.check(self.headers.get("Authorization"))
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed", kind)
+            return
+        self.receiver.check_size(int(length))
+        self.receiver.enter()
+        try:
+            answer = self.receiver.take(self._unpacked(int(length)), is_json=kind == _JSON)
+        finally:
+            self.receiver.leave()
+        self._answer(HTTPStatus.OK, _serialised(answer, kind), kind)
+
+    def _unpacked(self, length: int) -> bytes:
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise self.receiver.refused("malformed", "the body ends early")
+        coding = self.headers.get("Content-Encoding", "identity").lower()
+        if coding == "identity":
+            return body
+        if coding not in {"gzip", "deflate"}:
+            raise self.receiver.refused("malformed", "expected gzip or deflate, or none")
+        unpacker = zlib.decompressobj(_ANY_HEADER)
+        try:
+            # One byte more than is allowed: enough to see that it is too much.
+            content = unpacker.decompress(body, self.receiver.largest_bytes + 1)
+        except zlib.error:
+            raise self.receiver.refused("malformed", f"not {coding}") from None
+        self.receiver.check_size(len(content))
+        if not unpacker.eof:
+            raise self.receiver.refused("malformed", f"the {coding} ends early")
+        return content
+
+    def _refuse(self, status: HTTPStatus, message: str, kind: str) -> None:
+        # What was not read is still on its way.
+        self.close_connection = True
+        answer = Status(message=message)
+        self._answer(status, _serialised(answer, kind), kind if kind == _JSON else _PROTOBUF)
+
+    def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            if status == HTTPStatus.TOO_MANY_REQUESTS:
+                self.send_header("Retry-After", str(RETRY_SECONDS))
+            if status == HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", "Bearer")
+            if self.close_connection:
+                self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet: what happens is counted."""
+
+
+def _serialised(message: Any, kind: str) -> bytes:
+    if kind == _JSON:
+        return bytes(MessageToJson(message, indent=None).encode())
+    return bytes(message.SerializeToString())
