@@ -105,6 +105,7 @@ DOORS = {
         "_attribution/groups",
         "_attribution/looking",
         "_attribution/referrers",
+        "_attribution/sites_tracing",
         "_attribution/sizes",
         "_attribution/walk",
         "_commands",
