@@ -1,0 +1,57 @@
+"""How many there were, where only some were seen. Numbers in, numbers out."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WINDOW: Final = 31
+_LEAST_DISPERSION, _MOST_DISPERSION = 0.3, 10.0
+
+
+def expected_counts(
+    seen: Sequence[Sequence[float]], probability: float
+) -> tuple[list[list[float]], float]:
+    """Return the expected true counts, and how wrong their ups and downs may be, as a share.
+
+    To divide by the probability would blow up the chance of being seen as well, and regression
+    would take that for traffic: estimates would come out far too small. So a count is expected at
+    its neighbours' mean, and departs from it by what was seen beyond theirs times the part of that
+    which is traffic (regression calibration; Carroll and others: Measurement Error in Nonlinear
+    Models, 2006). That part comes from the dispersion of all columns together.
+    """
+    if probability >= 1 or not seen:
+        return [list(column) for column in seen], 0.0
+    means = [_moving_mean(column) for column in seen]
+    total = math.fsum(math.fsum(column) for column in means)
+    if total == 0:
+        return [list(column) for column in seen], 0.0
+    departures = math.fsum(
+        (value - mean) ** 2
+        for column, middle in zip(seen, means, strict=True)
+        for value, mean in zip(column, middle, strict=True)
+    )
+    scatter = departures / total * _WINDOW / (_WINDOW - 1)
+    dispersion = 1 + (scatter - 1) / probability
+    dispersion = min(max(dispersion, _LEAST_DISPERSION), _MOST_DISPERSION)
+    weight = dispersion / (1 + probability * (dispersion - 1))
+    cells = len(seen) * len(seen[0])
+    error = math.sqrt(2 / cells) * max(scatter, 1.0) / probability / dispersion
+    return [
+        [
+            mean / probability + weight * (value - mean)
+            for value, mean in zip(column, middle, strict=True)
+        ]
+        for column, middle in zip(seen, means, strict=True)
+    ], error
+
+
+def _moving_mean(column: Sequence[float]) -> list[float]:
+    sums = [0.0, *accumulate(column)]
+    last, reach = len(column), _WINDOW // 2
+    bounds = ((max(index - reach, 0), min(index + reach + 1, last)) for index in range(last))
+    return [(sums[end] - sums[begin]) / (end - begin) for begin, end in bounds]

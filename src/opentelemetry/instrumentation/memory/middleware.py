@@ -1,0 +1,176 @@
+"""Counts finished requests in services without tracing: one middleware for ASGI, one for WSGI."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
+from opentelemetry.instrumentation.memory._attribution.route_names import OTHER, route_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    AsgiApp = Callable[[Scope, Any, Any], Awaitable[None]]
+    WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class MemoryAsgiMiddleware:
+    """Counts the HTTP requests of an ASGI application (Starlette, FastAPI, Django, Quart, …).
+
+    Put it outside of everything else: what it does not see is not counted.
+
+    Args:
+        app: The application.
+        route: Returns the route's template for a scope, after the application has run; None where
+            it knows none. Without it Starlette's, FastAPI's and Django's are found.
+
+    Example:
+        >>> from opentelemetry.instrumentation.memory.middleware import MemoryAsgiMiddleware
+        >>> app = MemoryAsgiMiddleware(app)  # doctest: +SKIP
+    """
+
+    def __init__(self, app: AsgiApp, route: Callable[[Scope], str | None] | None = None) -> None:
+        self.app = app
+        self._route = _asgi_route if route is None else route
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Serve one request, count it when it has ended."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = _Request(scope, scope.get("method"), self._route)
+        request.begin()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            request.end()
+
+
+class MemoryWsgiMiddleware:
+    """Counts the requests of a WSGI application (Flask, Django, Bottle, …).
+
+    Put it outside of everything else: what it does not see is not counted.
+
+    Args:
+        app: The application.
+        route: Returns the route's template for an environment, when the response starts; None where
+            it knows none. Without it Flask's and Django's are found.
+
+    Example:
+        >>> from opentelemetry.instrumentation.memory.middleware import MemoryWsgiMiddleware
+        >>> app.wsgi_app = MemoryWsgiMiddleware(app.wsgi_app)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, app: WsgiApp, route: Callable[[dict[str, Any]], str | None] | None = None
+    ) -> None:
+        self.app = app
+        self._route = _wsgi_route if route is None else route
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve one request, count it when its body has been sent."""
+        request = _Request(environ, environ.get("REQUEST_METHOD"), self._route)
+        request.begin()
+        try:
+            body = self.app(environ, request.noting(start_response))
+        except BaseException:
+            request.end()
+            raise
+        return _Body(body, request)
+
+
+class _Request:
+    """One request under way."""
+
+    __slots__ = ("_ask", "_has_ended", "_known", "_method", "_where")
+
+    def __init__(self, where: Any, method: str | None, ask: Callable[[Any], str | None]) -> None:
+        self._where = where
+        self._method = method
+        self._ask = ask
+        self._has_ended = False
+        self._known: str | None = None
+
+    def noting(self, start_response: Any) -> Any:
+        """Return a `start_response` that looks for the route: Flask forgets it at the end."""
+        if not REQUESTS.is_counting and REQUESTS.watch is None:
+            return start_response
+
+        def start(*arguments: Any) -> Any:
+            self._known = self._route()
+            return start_response(*arguments)
+
+        return start
+
+    def begin(self) -> None:
+        REQUESTS.has_middleware = True
+        watch = REQUESTS.watch
+        if watch is not None:
+            with suppress(Exception):
+                watch.begin(id(self))
+
+    def end(self) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        watch = REQUESTS.watch
+        if not REQUESTS.is_counting and watch is None:
+            return
+        # Never raise into the application.
+        with suppress(Exception):
+            if REQUESTS.is_counting:
+                REQUESTS.finished.add((self._method, self._route(), 1.0))
+            if watch is not None:
+                watch.end(id(self), lambda: route_name(self._method, self._route()))
+
+    def _route(self) -> str:
+        if self._known is not None:
+            return self._known
+        # Never raise into the application.
+        with suppress(Exception):
+            route = self._ask(self._where)
+            return route if isinstance(route, str) and route else OTHER
+        return OTHER
+
+
+class _Body:
+    """A response's body; the request ends with it."""
+
+    def __init__(self, body: Iterable[bytes], request: _Request) -> None:
+        self._body = body
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Called by the server when all is sent, or when it gives up (PEP 3333)."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._request.end()
+
+
+def _asgi_route(scope: Scope) -> str | None:
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return path if isinstance(path, str) else _django_route(scope["path"])
+
+
+def _wsgi_route(environ: dict[str, Any]) -> str | None:
+    rule = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
+    return rule if isinstance(rule, str) else _django_route(environ.get("PATH_INFO", ""))
+
+
+def _django_route(path: str) -> str | None:
+    # Django keeps its match on a request that nobody outside sees, so the path is matched again.
+    # It is the application's own module, already loaded, or there is none.
+    if "django.core.handlers.base" not in sys.modules:
+        return None
+    route = sys.modules["django.urls"].resolve(path).route
+    return f"/{route}" if isinstance(route, str) else None
