@@ -16,6 +16,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._attribution.looking import LengthTable
+from opentelemetry.instrumentation.memory._attribution.naming import derives_from
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterator
@@ -25,10 +26,9 @@ LEAST_LENGTH: Final = 8
 
 MOST_CONTAINERS: Final = 20_000
 _MOST_TYPES: Final = 20_000
-_CHUNK: Final = 50_000
+_CHUNK: Final = 25_000
 
 _base_of: Final[Any] = type.__dict__["__base__"].__get__
-_mro_of: Final[Any] = type.__dict__["__mro__"].__get__
 
 
 @dataclass(slots=True)
@@ -76,6 +76,7 @@ def take_census() -> Generator[float, None, Census]:
     # Oldest last, and the oldest generation is the largest: it is let go of first.
     objects = gc.get_objects()
     census.objects = len(objects)
+    yield 0.0
     while objects:
         chunk = objects[-_CHUNK:]
         del objects[-_CHUNK:]
@@ -111,7 +112,7 @@ def _count(chunk: list[Any], table: LengthTable, census: Census) -> None:
         entries = 0 if read is None else read(each)
         if entries >= LEAST_LENGTH:
             census.lengths[id(each)] = (entries, identity)
-    metaclasses = {identity for identity, kind in met.items() if type in _mro_of(kind)}
+    metaclasses = {identity for identity, kind in met.items() if derives_from(kind, type)}
     census.types.update((id(each), each) for each, _ in _of(metaclasses, chunk, identities))
     if len(census.lengths) > 2 * MOST_CONTAINERS:
         census.lengths = _longest(census.lengths)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from opentelemetry.instrumentation.memory._attribution.naming import (
     MODULE,
     attribute_name,
+    derives_from,
     module_name,
     namespace_of,
 )
@@ -85,7 +86,7 @@ def _words_in(module: str) -> frozenset[str]:
 def _mangled(words: frozenset[str], namespace: dict[str, object]) -> frozenset[str]:
     """Return the words with what `__private` becomes within each class of the module."""
     private = [word for word in words if word.startswith("__") and not word.endswith("__")]
-    classes = [name for name, each in list(namespace.items()) if type in _mro_of(type(each))]
+    classes = [name for name, each in list(namespace.items()) if derives_from(type(each), type)]
     return words | {f"_{cls.lstrip('_')}{word}" for cls in classes[:200] for word in private}
 
 
@@ -94,7 +95,7 @@ def _words_in_memory(namespace: dict[str, object]) -> frozenset[str]:
     for each in list(namespace.values()):
         if type(each) is FunctionType and each.__globals__ is namespace:
             codes.append(each.__code__)
-        elif type in _mro_of(type(each)) and _module_of(each) == namespace.get("__name__"):
+        elif derives_from(type(each), type) and _module_of(each) == namespace.get("__name__"):
             members = list(_namespace_of_class(each).values())
             codes += [member.__code__ for member in members if type(member) is FunctionType]
     words: set[str] = set()

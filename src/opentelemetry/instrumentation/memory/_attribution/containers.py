@@ -52,7 +52,7 @@ _LEAST_SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 600.0
 # Objects that the garbage collector knows are a part of the allocator's blocks. With more blocks
 # than this, a list of all objects could take longer than a pause may be.
-_MOST_BLOCKS: Final = 6_000_000
+_MOST_BLOCKS: Final = 3_000_000
 _TURN_SECONDS: Final = 0.001
 _MOST_TOLD: Final = 8
 _MOST_CLIMBS: Final = 4

@@ -21,7 +21,11 @@ from types import (
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ReferenceType
 
-from opentelemetry.instrumentation.memory._attribution.naming import function_name, type_name
+from opentelemetry.instrumentation.memory._attribution.naming import (
+    derives_from,
+    function_name,
+    type_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,7 +157,7 @@ def shallow_bytes(each: object) -> int:
 def element_name(each: Any) -> str:
     """Return what an entry is: its class, or the function that it is or runs."""
     cls = type(each)
-    if any(base is ReferenceType for base in _mro_of(cls)):
+    if derives_from(cls, ReferenceType):
         each = ReferenceType.__call__(each)
         return "None" if each is None else element_name(each)
     if cls is MethodType:
@@ -168,7 +172,7 @@ def element_name(each: Any) -> str:
         return f"{word} {function_name(getattr(each, code), module)}"
     name = type_name(cls)
     if any(type_name(base) == "threading.Thread" for base in _mro_of(cls)):
-        targets = (child for child in gc.get_referents(each) if type(child) in _CALLED)
+        targets = (child for child in gc.get_referents(each) if derives_from(type(child), *_CALLED))
         return next((f"{name} of {element_name(target)}" for target in targets), name)
     return name
 

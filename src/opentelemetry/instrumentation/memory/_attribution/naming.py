@@ -132,10 +132,18 @@ def bounded(text: str) -> str:
 
 def namespace_of(module: object) -> dict[str, object] | None:
     """Return a module's own dictionary without asking the module, or None for something else."""
-    if ModuleType not in _mro_of(type(module)):
+    if not derives_from(type(module), ModuleType):
         return None
     namespace = _namespace_of_module(module)
     return namespace if type(namespace) is dict else None
+
+
+def derives_from(cls: type, *bases: type) -> bool:
+    """Return whether a class is one of these or derives from it, by identity.
+
+    `in` and `==` would ask a metaclass, and `isinstance` the object.
+    """
+    return any(each is base for each in _mro_of(cls) for base in bases)
 
 
 def _name_in_code(cls: type) -> str | None:
@@ -169,7 +177,7 @@ def _is_reachable(cls: type, module: str, qualname: str) -> bool:
 
 
 def _class_namespace(found: object) -> MappingProxyType[str, object] | None:
-    if type not in _mro_of(type(found)):
+    if not derives_from(type(found), type):
         return None
     namespace: MappingProxyType[str, object] = _namespace_of_class(found)
     return namespace
@@ -177,8 +185,8 @@ def _class_namespace(found: object) -> MappingProxyType[str, object] | None:
 
 def _code_of(found: object) -> CodeType | None:
     """Return the code of a function, also of one in a decorator that uses `functools.wraps`."""
-    if type(found) in (staticmethod, classmethod):
-        found = found.__func__  # type: ignore[attr-defined]
+    if type(found) is staticmethod or type(found) is classmethod:
+        found = found.__func__
     for _ in range(8):
         if type(found) is not FunctionType:
             return None

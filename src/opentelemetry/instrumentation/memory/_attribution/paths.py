@@ -23,6 +23,7 @@ from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import (
     ATTRIBUTE,
     bounded,
+    derives_from,
     function_name,
     module_name,
     namespace_of,
@@ -56,7 +57,7 @@ _TOLD_AS: Final = {
     "asyncio.queues.Queue": "asyncio.Queue",
     "_queue.SimpleQueue": "queue.SimpleQueue",
 }
-_RUNNING: Final = (CoroutineType, GeneratorType, AsyncGeneratorType)
+_RUNNING: Final = (FrameType, CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def _label(  # noqa: PLR0911 - one return a kind of parent
     if owner is not None:
         return _label_of_part(owner, parent, child, home, names), None
     namespace = namespace_of(parent)
-    if namespace is None and any(base is type for base in _mro_of(kind)):
+    if namespace is None and derives_from(kind, type):
         namespace = _namespace_of_class(parent)
     if namespace is not None:
         return _label_in_namespace(parent, namespace, child, home, names)
@@ -183,9 +184,9 @@ def _label(  # noqa: PLR0911 - one return a kind of parent
         return "", parent
     if kind is MethodType:
         return (".__self__" if child is parent.__self__ else ""), None
-    if kind in (CellType, staticmethod, classmethod):
+    if derives_from(kind, CellType, staticmethod, classmethod):
         return "", None
-    if kind is FrameType or kind in _RUNNING:
+    if derives_from(kind, *_RUNNING):
         return ".<local>", None
     return _label_in_instance(parent, child, home, names)
 
@@ -209,20 +210,21 @@ def _label_in_namespace(
 def _label_of_part(owner: Any, part: Any, child: object, home: str | None, names: CodeNames) -> str:
     """Return what leads from the closure, the defaults or the `__dict__` of an owner to a child."""
     modules = [home]
-    if FunctionType not in _mro_of(type(owner)):
+    if type(owner) is not FunctionType:
         return f".{names.attribute(_key_of(part, child), *modules, *names.modules_of(type(owner)))}"
     modules.append(_text(owner.__globals__.get("__name__")))
-    code: Any = owner.__code__
+    function: Any = owner
+    code: Any = function.__code__
     key: object
-    if part is owner.__closure__:
+    if part is function.__closure__:
         where = next((at for at, cell in enumerate(part) if cell is child), 0)
         return f".<closure>.{names.attribute(code.co_freevars[where], *modules)}"
-    if part is owner.__defaults__:
+    if part is function.__defaults__:
         where = next((at for at, value in enumerate(part) if value is child), 0)
         key = code.co_varnames[code.co_argcount - len(part) + where]
         return f".<default>.{names.attribute(key, *modules)}"
     key = _key_of(part, child) if type(part) is dict else None
-    middle = ".<default>" if part is owner.__kwdefaults__ else ""
+    middle = ".<default>" if part is function.__kwdefaults__ else ""
     return f"{middle}.{names.attribute(key, *modules)}"
 
 
@@ -245,7 +247,7 @@ def _label_in_instance(  # noqa: C901, PLR0911 - one return a way to hold
         return ".__class__", None
     if type_name(type(parent)) == "_queue.SimpleQueue":
         return f".{ATTRIBUTE}", None
-    if length(parent) is not None or type(parent) in (tuple, frozenset, MappingProxyType):
+    if length(parent) is not None or derives_from(type(parent), tuple, frozenset, MappingProxyType):
         return "[...]", None
     if type_name(type(parent)) == "functools._lru_cache_wrapper":
         return "", None

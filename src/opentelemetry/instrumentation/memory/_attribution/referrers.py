@@ -35,6 +35,7 @@ def find_objects(identities: Collection[int]) -> Generator[float, None, list[Any
     """Return those objects among all that have one of these identities."""
     found: list[Any] = []
     objects = gc.get_objects()
+    yield 0.0
     while objects:
         chunk = objects[-_CHUNK:]
         del objects[-_CHUNK:]

@@ -71,7 +71,7 @@ def _held_bytes(entry: object, seen: set[int], most: int) -> tuple[int, int]:
             each = level.pop()
             total += shallow_bytes(each)
             looked_at += 1
-            if gc.is_tracked(each) or type(each) in (dict, tuple):
+            if gc.is_tracked(each) or type(each) is dict:
                 children = gc.get_referents(each)
                 below += _held_alone(children, seen) if len(children) <= most else []
         level = below

@@ -34,7 +34,7 @@ from opentelemetry.instrumentation.memory._attribution.looking import (
     oldest,
     text_at,
 )
-from opentelemetry.instrumentation.memory._attribution.naming import namespace_of
+from opentelemetry.instrumentation.memory._attribution.naming import derives_from, namespace_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -50,7 +50,6 @@ _NODES_BETWEEN_CLOCKS: Final = 64
 _DEEPEST: Final = 12
 _FEW: Final = 200
 
-_mro_of: Final[Any] = type.__dict__["__mro__"].__get__
 _namespace_of_class: Final[Any] = type.__dict__["__dict__"].__get__
 
 # What cannot lead to anything that grows, and is met very often.
@@ -202,7 +201,7 @@ def children(each: object, entries: int | None) -> list[Any]:
     namespace = namespace_of(each)
     if namespace is not None:
         return [namespace, *_values(namespace)]
-    if any(base is type for base in _mro_of(kind)):
+    if derives_from(kind, type):
         own: MappingProxyType[str, object] = _namespace_of_class(each)
         return [*gc.get_referents(own)[:1], *_values(own)]
     if kind is FrameType:
