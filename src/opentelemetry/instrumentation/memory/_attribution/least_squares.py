@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Column = Sequence[float]
 
 _MOST_FREEDOM: Final = 24
+# How much more uncertain other columns may make a weight; a variance, so a thousandfold.
+_MOST_INFLATION: Final = 1e6
 # How much is done between two yields; a few milliseconds with 600 intervals.
 _PRODUCTS_A_STEP: Final = 200
 
@@ -57,6 +59,10 @@ class Model:
         yield
         self._inverse = inverse(self.moments)
         yield
+
+    def is_mixture(self, place: int) -> bool:
+        """Tell whether a column is a mixture of others, so that its weight may be any."""
+        return self._inverse[place][place] * self.moments[place][place] > _MOST_INFLATION
 
     def beside(self, more: Sequence[Column]) -> Model:
         """Return the same model with further columns behind its own; it is not prepared yet."""

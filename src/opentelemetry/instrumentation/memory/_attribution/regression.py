@@ -94,7 +94,7 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
     """
     wanted = len(watch.counts)
     unit = _size(watch.growth)
-    if len(watch.growth) < _LEAST_INTERVALS_PER_COLUMN * (wanted + 3):
+    if not wanted or len(watch.growth) < _LEAST_INTERVALS_PER_COLUMN * (wanted + 3):
         return (_UNKNOWN,) * wanted
     # Everything is scaled to be about one, so that no number is lost beside another.
     sizes = [_size(column) for column in watch.counts]
@@ -124,7 +124,11 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
     margin = student_quantile((1 + CONFIDENCE) / 2, freedom)
     weights = list(model.solution)
     notable = sorted(
-        (index for index in range(wanted) if weights[index] > strict * deviations[index] > 0),
+        (
+            index
+            for index in range(wanted)
+            if weights[index] > strict * deviations[index] > 0 and not model.is_mixture(index)
+        ),
         key=lambda index: deviations[index] / weights[index],
     )[:_MOST_SECOND_LOOKS]
     if notable:
@@ -141,7 +145,9 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
             weights[index] = nearest[index] = wider.solution[index]
             deviations[index] = again[index]
     return tuple(
-        _estimate(
+        _UNKNOWN
+        if model.is_mixture(index)
+        else _estimate(
             nearest[index],
             weights[index],
             margin * deviations[index],

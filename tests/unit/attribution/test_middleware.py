@@ -1,0 +1,149 @@
+"""The middleware finds the template of the route, in the frameworks as they are."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import fastapi
+import flask
+import pytest
+import uvicorn
+
+from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
+from opentelemetry.instrumentation.memory._attribution.route_names import OTHER
+from opentelemetry.instrumentation.memory.middleware import (
+    MemoryAsgiMiddleware,
+    MemoryWsgiMiddleware,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _counting() -> Iterator[None]:
+    REQUESTS.start_counting()
+    yield
+    REQUESTS.stop_counting()
+    REQUESTS.has_middleware = False
+
+
+def counted() -> dict[str, int]:
+    return REQUESTS.finished.take()[0]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url) as response:  # noqa: S310 - on loopback
+        return bytes(response.read())
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None: ...
+
+
+def str_of(number: int) -> str:
+    return str(number)
+
+
+@pytest.fixture
+def flask_app() -> flask.Flask:
+    app = flask.Flask(__name__)
+    app.add_url_rule("/orders/<int:number>", "order", str_of)
+
+    def fail() -> str:
+        raise KeyError
+
+    app.add_url_rule("/fail", "fail", fail)
+    app.wsgi_app = MemoryWsgiMiddleware(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+@pytest.fixture
+def flask_url(flask_app: flask.Flask) -> Iterator[str]:
+    with make_server("127.0.0.1", 0, flask_app, handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def fastapi_url() -> Iterator[str]:
+    app = fastapi.FastAPI()
+
+    @app.get("/items/{number}")
+    async def item(number: int) -> int:
+        return number
+
+    config = uvicorn.Config(MemoryAsgiMiddleware(app), port=0, log_level="error", ws="none")
+    server = uvicorn.Server(config)
+    sock = config.bind_socket()
+    sock.listen()  # so that a request may come before the server is up
+    thread = threading.Thread(target=server.run, args=([sock],))
+    thread.start()
+    yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    sock.close()
+
+
+def test_flask_served_for_real_is_counted_by_its_rule(flask_url: str) -> None:
+    assert get(f"{flask_url}/orders/17") == b"17"
+    get(f"{flask_url}/orders/18")
+    # The server closes a response's body after it has sent it: the next request comes after that.
+    assert counted().get("GET /orders/<int:number>", 0) >= 1
+
+
+def test_fastapi_served_for_real_is_counted_by_its_path(fastapi_url: str) -> None:
+    assert get(f"{fastapi_url}/items/3") == b"3"
+    get(f"{fastapi_url}/items/4")
+    assert counted().get("GET /items/{number}", 0) >= 1
+
+
+def test_an_unknown_path_is_one_of_the_others(flask_app: flask.Flask) -> None:
+    flask_app.test_client().get("/wp-admin/ann@example.org").close()
+    assert counted() == {f"GET {OTHER}": 1}
+
+
+def test_a_view_that_fails_is_counted(flask_app: flask.Flask) -> None:
+    flask_app.test_client().get("/fail").close()
+    assert counted() == {"GET /fail": 1}
+
+
+def test_an_application_that_raises_is_counted_and_raises() -> None:
+    def app(_: Any, __: Any) -> Any:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        MemoryWsgiMiddleware(app, route=lambda _: "/mine")({"REQUEST_METHOD": "GET"}, None)
+    assert counted() == {"GET /mine": 1}
+
+
+def test_a_route_callable_that_fails_harms_nobody() -> None:
+    def fail(_: object) -> str:
+        raise KeyError
+
+    app = MemoryWsgiMiddleware(lambda _, __: [b"fine"], route=fail)
+    body = app({"REQUEST_METHOD": "GET"}, None)
+    assert list(body) == [b"fine"]
+    body.close()  # type: ignore[attr-defined]
+    assert counted() == {f"GET {OTHER}": 1}
+
+
+def test_a_request_is_under_way_until_its_body_is_closed() -> None:
+    app = MemoryWsgiMiddleware(lambda _, __: [b"a"], route=lambda _: "/a")
+    body = app({"REQUEST_METHOD": "GET"}, None)
+    assert counted() == {}
+    body.close()  # type: ignore[attr-defined]
+    assert counted() == {"GET /a": 1}
+
+
+def test_nothing_is_counted_while_nobody_counts(flask_app: flask.Flask) -> None:
+    REQUESTS.stop_counting()
+    flask_app.test_client().get("/orders/1").close()
+    assert counted() == {}

@@ -1,0 +1,305 @@
+"""Spans become counts by route; sampled ones stand for more; idle counts nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
+from opentelemetry.trace import ProxyTracerProvider, SpanKind, set_span_in_context
+
+from opentelemetry.instrumentation.memory._attribution.inquiry import Case
+from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS, Tally
+from opentelemetry.instrumentation.memory._attribution.route_counter import RouteCounter
+from opentelemetry.instrumentation.memory._attribution.route_inquiry import (
+    RouteInquiry,
+    growth_by_route,
+)
+from opentelemetry.instrumentation.memory._attribution.route_names import (
+    MOST_NAMES,
+    OTHER,
+    route_name,
+)
+from opentelemetry.instrumentation.memory._attribution.route_record import (
+    MOST_INTERVALS,
+    RouteRecord,
+)
+from opentelemetry.instrumentation.memory._attribution.routes import (
+    SpanCounter,
+    _probability_of,
+    sampling_probability,
+)
+from opentelemetry.instrumentation.memory.model import MemorySample, Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def provider() -> Iterator[TracerProvider]:
+    provider = TracerProvider(sampler=ALWAYS_ON)
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def counter(provider: TracerProvider) -> Iterator[RouteCounter]:
+    REQUESTS.has_middleware = False
+    counter = RouteCounter()
+    counter.attach(provider)
+    yield counter
+    counter.detach()
+
+
+def serve(provider: TracerProvider, route: str | None, **attributes: Any) -> None:
+    span = provider.get_tracer("test").start_span("request", kind=SpanKind.SERVER)
+    if route is not None:
+        span.set_attribute("http.route", route)
+    span.set_attributes({name.replace("_", "."): value for name, value in attributes.items()})
+    span.end()
+
+
+def counted() -> dict[str, int]:
+    return REQUESTS.finished.take()[0]
+
+
+def sample(seconds: float, live_bytes: int, *, age: float = 0.0, pid: int = 1) -> MemorySample:
+    return MemorySample(
+        seconds,
+        pid,
+        partition=Partition(live_bytes, 0, 0, 77),
+        python_heap_age_seconds=age,
+        native_heap_age_seconds=0.0,
+    )
+
+
+def test_server_spans_are_counted_by_method_and_route(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    for _ in range(3):
+        serve(provider, "/users/{id}", http_method="GET")
+    serve(provider, "/users/{id}", http_method="POST")
+    assert counted() == {"GET /users/{id}": 3, "POST /users/{id}": 1}
+
+
+def test_nothing_is_counted_before_start_nor_after_stop(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    serve(provider, "/a")
+    counter.start()
+    counter.stop()
+    serve(provider, "/a")
+    assert counted() == {}
+
+
+def test_a_span_within_a_server_span_is_the_same_request(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    tracer = provider.get_tracer("test")
+    outer = tracer.start_span("outer", kind=SpanKind.SERVER, attributes={"http.route": "/a"})
+    inner = tracer.start_span("in", kind=SpanKind.SERVER, context=set_span_in_context(outer))
+    inner.end()
+    outer.end()
+    assert counted() == {"/a": 1}
+
+
+def test_other_kinds_of_spans_are_no_requests(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    for kind in (SpanKind.CLIENT, SpanKind.INTERNAL, SpanKind.PRODUCER):
+        provider.get_tracer("test").start_span("x", kind=kind).end()
+    assert counted() == {}
+
+
+def test_a_consumer_span_is_counted_by_its_task(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    span = provider.get_tracer("test").start_span("run", kind=SpanKind.CONSUMER)
+    span.set_attribute("celery.task_name", "shop.tasks.export")
+    span.end()
+    assert counted() == {"shop.tasks.export": 1}
+
+
+def test_a_request_without_a_route_is_one_of_the_others(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    serve(provider, None, http_method="GET", url_path="/wp-admin/secret")
+    assert counted() == {OTHER: 1}
+
+
+def test_after_detach_the_provider_is_as_before(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    before = provider._active_span_processor._span_processors
+    counter.start()
+    assert provider._active_span_processor._span_processors != before
+    counter.detach()
+    assert provider._active_span_processor._span_processors == before
+
+
+def test_an_sdk_that_does_not_let_go_is_no_error() -> None:
+    class Provider:
+        def add_span_processor(self, _: object) -> None: ...
+
+    spans = SpanCounter()
+    assert spans.attach(Provider())
+    spans.detach()
+
+
+def test_a_provider_without_processors_gives_nothing() -> None:
+    assert not SpanCounter().attach(ProxyTracerProvider())
+
+
+@pytest.mark.parametrize(
+    ("sampler", "probability"),
+    [
+        (ALWAYS_ON, 1.0),
+        (TraceIdRatioBased(0.1), 0.1),
+        (ParentBased(TraceIdRatioBased(0.25)), 0.25),
+        (None, 1.0),
+    ],
+)
+def test_the_sampler_tells_the_probability(sampler: Any, probability: float) -> None:
+    assert sampling_probability(sampler) == probability
+
+
+@pytest.mark.parametrize(
+    ("state", "probability"),
+    [("th:0", 1.0), ("th:8", 0.5), ("rv:1;th:c", 0.25), ("th:zz", None), ("rv:1", None)],
+)
+def test_the_trace_state_tells_the_probability(state: str, probability: float | None) -> None:
+    assert _probability_of(state) == probability
+
+
+def test_a_sampled_span_stands_for_several() -> None:
+    tally = Tally()
+    for _ in range(3):
+        tally.add(("GET", "/a", 0.25))
+    assert tally.take() == ({"GET /a": 3}, 12.0)
+
+
+def test_a_tally_counts_between_takes() -> None:
+    tally = Tally()
+    tally.add((None, "a", 1.0))
+    tally.take()
+    assert tally.take()[0] == {}
+    tally.add((None, "a", 1.0))
+    assert tally.take()[0] == {"a": 1}
+
+
+def test_names_are_bounded() -> None:
+    tally = Tally()
+    names = [f"{a}{b}" for a in "abcdefghijklmnop" for b in "qrstuvwxyz"]
+    for name in names:
+        tally.add((None, name, 1.0))
+    taken, _ = tally.take()
+    assert len(taken) <= MOST_NAMES + 1
+    assert sum(taken.values()) == len(names)
+    assert taken[OTHER] > 0
+
+
+@pytest.mark.parametrize(
+    ("route", "name"),
+    [
+        ("/users/{id}", "/users/{id}"),
+        ("/users/<int:id>", "/users/<int:id>"),
+        ("/v1/users", "/v1/users"),
+        ("/users/42", "/users/{…}"),
+        ("/users/8c1f2a9e-9d1b-4b7e-9f4e-0a1b2c3d4e5f/x", "/users/{…}/x"),
+        ("/reset/eyJhbGciOiJIUzI1NiIsInR5cCI6", "/reset/{…}"),
+        ("/mail/ann@example.org", "/mail/{…}"),
+        ("/find?name=ann", "/find"),
+        ("shop.tasks.export", "shop.tasks.export"),
+        ("tenant-12", "tenant-{…}"),
+    ],
+)
+def test_what_belongs_to_one_request_is_cut_from_a_name(route: str, name: str) -> None:
+    assert route_name(None, route) == name
+
+
+def test_only_a_method_is_put_before_a_route() -> None:
+    assert route_name("GET", "/a") == "GET /a"
+    assert route_name("ann@example.org", "/a") == "/a"
+
+
+def test_an_interval_has_growth_and_counts(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    REQUESTS.finished.add((None, "/a", 1.0))
+    counter.observe(sample(0.5, 1500))
+    record, _ = counter.records()
+    assert list(record.growth) == [500]
+    assert list(record.columns["/a"]) == [1]
+
+
+def test_figures_that_are_reused_make_no_interval(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    counter.observe(sample(0.5, 1000, age=0.5))
+    assert len(counter.records()[0].growth) == 0
+
+
+def test_another_segment_has_other_bytes(counter: RouteCounter) -> None:
+    counter.start("other_anonymous")
+    counter.observe(sample(0.0, 1000))
+    counter.observe(sample(0.5, 5000))
+    assert list(counter.records()[0].growth) == [0]
+
+
+def test_a_forked_child_begins_empty(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    counter.observe(sample(0.5, 1500))
+    counter.observe(sample(1.0, 9000, pid=2))
+    assert len(counter.records()[0].growth) == 0
+
+
+def test_a_full_record_keeps_what_it_saw_in_half_the_intervals(counter: RouteCounter) -> None:
+    counter.start()
+    for index in range(MOST_INTERVALS + 1):
+        counter.observe(sample(index / 2, 10 * index))
+    record, _ = counter.records()
+    assert len(record.growth) == MOST_INTERVALS // 2
+    assert sum(record.growth) == 10 * MOST_INTERVALS
+    assert record.watched_seconds() == MOST_INTERVALS / 2
+
+
+def test_a_name_that_comes_late_was_at_zero_before() -> None:
+    record = RouteRecord()
+    record.append(1.0, 0.0, {}, 0.0)
+    record.append(1.0, 0.0, {"/a": 2}, 2.0)
+    assert list(record.columns["/a"]) == [0.0, 2.0]
+
+
+def finish(steps: Any) -> Any:
+    def whole() -> Any:
+        answers.append((yield from steps))
+
+    answers: list[Any] = []
+    list(whole())
+    return answers[0]
+
+
+def test_routes_that_always_go_together_are_told_together() -> None:
+    record = RouteRecord()
+    for index in range(200):
+        number = index * 7919 % 11
+        other = index * 104729 % 13
+        counts = {"/cart": number, "/prices": 2 * number, "/home": other}
+        record.append(0.5, 30_000.0 * number, counts, float(sum(counts.values())))
+    (found,) = finish(growth_by_route(record))
+    assert set(found.route.split(" + ")) == {"/cart", "/prices"}
+    assert found.bytes_per_request == pytest.approx(10_000, rel=0.05)
+
+
+def test_an_inquiry_without_requests_says_why_it_found_nothing(counter: RouteCounter) -> None:
+    case = Case("python_heap", 1000.0, sample(0.0, 0))
+    findings = finish(RouteInquiry(counter).gather(case))
+    assert findings.routes == ()
+    assert "no request or task" in findings.skipped[0].why

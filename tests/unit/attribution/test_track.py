@@ -1,0 +1,98 @@
+"""`track` counts blocks and functions of every kind, and only while somebody counts."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
+from opentelemetry.instrumentation.memory.track import track
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(autouse=True)
+def _counting() -> Iterator[None]:
+    REQUESTS.start_counting()
+    yield
+    REQUESTS.stop_counting()
+
+
+def counted() -> dict[str, int]:
+    return REQUESTS.tracked.take()[0]
+
+
+def test_a_block_is_counted_when_it_ends() -> None:
+    with track("export"):
+        assert counted() == {}
+    assert counted() == {"export": 1}
+
+
+def test_a_block_that_fails_is_counted_and_fails() -> None:
+    with pytest.raises(KeyError), track("export"):
+        raise KeyError
+    assert counted() == {"export": 1}
+
+
+def test_a_function_is_counted_and_returns() -> None:
+    @track("double")
+    def double(number: int) -> int:
+        return 2 * number
+
+    assert (double(4), double.__name__) == (8, "double")
+    assert counted() == {"double": 1}
+
+
+def test_a_coroutine_is_counted_when_it_has_run() -> None:
+    @track("fetch")
+    async def fetch() -> str:
+        await asyncio.sleep(0)
+        assert counted() == {}
+        return "body"
+
+    assert inspect.iscoroutinefunction(fetch)
+    assert asyncio.run(fetch()) == "body"
+    assert counted() == {"fetch": 1}
+
+
+def test_a_generator_is_counted_when_it_has_run_out() -> None:
+    @track("rows")
+    def rows() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    running = rows()
+    next(running)
+    assert counted() == {}
+    assert list(running) == [2]
+    assert counted() == {"rows": 1}
+
+
+def test_an_asynchronous_generator_is_counted_when_it_has_run_out() -> None:
+    @track("pages")
+    async def pages() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    async def read() -> list[int]:
+        return [each async for each in pages()]
+
+    assert asyncio.run(read()) == [1, 2]
+    assert counted() == {"pages": 1}
+
+
+def test_nothing_is_counted_while_nobody_counts() -> None:
+    REQUESTS.stop_counting()
+    with track("export"):
+        pass
+    assert counted() == {}
+
+
+def test_tracked_work_is_no_request() -> None:
+    with track("export"):
+        pass
+    assert REQUESTS.finished.take()[0] == {}
