@@ -75,10 +75,13 @@ class _Expense:
 
     began_at_seconds: float
     slowdown_seconds: float = 0.0
+    due_seconds: float = 0.0
+    """What is still to be spent on what has been seen."""
     longest_pause_seconds: float = 0.0
     memory_bytes: int = 0
 
     def add(self, watch: Watch | Traces) -> None:
+        self.due_seconds = 0.0
         self.slowdown_seconds += watch.cpu_seconds
         self.longest_pause_seconds = max(self.longest_pause_seconds, watch.longest_pause_seconds)
         self.memory_bytes = max(self.memory_bytes, watch.memory_bytes)
@@ -97,7 +100,8 @@ class SiteInquiry:
     of the time that has passed since the inquiry began; a burst that would need more than five
     minutes of waiting is made shorter. The loss is measured all through the burst, which ends where
     it has used up what it was allowed. So no more than that share of the inquiry's own time is
-    lost. Another burst begins five minutes later at the earliest.
+    lost, with what another process takes to read memray's record. Another burst begins five minutes
+    later at the earliest.
 
     Where the application runs tracemalloc itself, its traces are looked at, and nothing is
     started or stopped. Where memray is installed, it watches instead of tracemalloc, unless the
@@ -216,6 +220,7 @@ class SiteInquiry:
                     f"to watch allocations would slow the application by {lost_a_second:.0%} of a "
                     f"core, for which the budget has {seconds:.1f} s: too short"
                 )
+            expense.due_seconds = watch.reading_seconds(seconds, _TRIAL_SECONDS)
             yield from self._earn(lost_a_second * seconds, slowdown, expense)
             at_seconds = yield from self._watch(watch, seconds, slowdown, expense)
             live = yield from watch.results()
@@ -235,7 +240,7 @@ class SiteInquiry:
         self, expected_loss_seconds: float, slowdown: Slowdown, expense: _Expense
     ) -> Generator[float, None, None]:
         """Rest until this much more loss is within the budget."""
-        loss_seconds = expense.slowdown_seconds + expected_loss_seconds
+        loss_seconds = expense.slowdown_seconds + expense.due_seconds + expected_loss_seconds
         passed = self._clock.now() - expense.began_at_seconds
         yield from self._rest(max(loss_seconds / self._share - passed, 0.0), slowdown)
 
@@ -243,11 +248,12 @@ class SiteInquiry:
         self, watch: Watch, slowdown: Slowdown, expense: _Expense
     ) -> Generator[float, None, float]:
         """Return how much CPU time is lost in a second of watching, in seconds."""
-        began = slowdown.moment()
+        began = slowdown.begin()
         watch.begin()
         slowdown.measure_during()
         while self._clock.now() < began.at_seconds + _TRIAL_SECONDS:
             yield 0.0  # a longer rest would make it a longer trial
+            slowdown.probe()
         lost = slowdown.lost_cpu_seconds(began)
         if watch.is_interrupted():
             raise WatchImpossible("the application has taken over")
@@ -275,7 +281,7 @@ class SiteInquiry:
             WatchImpossible: The application took over, or lost too much for a first look.
         """
         lost_before = expense.slowdown_seconds
-        began = slowdown.moment()
+        began = slowdown.begin()
         watch.begin()
         begin_seconds, debt_seconds = began.at_seconds, 0.0
         looked_at: list[float] = []
@@ -285,6 +291,7 @@ class SiteInquiry:
                 wish_seconds = self._wish(left, debt_seconds)
                 yield wish_seconds
                 debt_seconds = 0.0 if wish_seconds else debt_seconds
+                slowdown.probe()
                 expense.slowdown_seconds = lost_before + slowdown.lost_cpu_seconds(began)
                 if watch.is_interrupted():
                     raise WatchImpossible("the application has taken over")
@@ -316,7 +323,7 @@ class SiteInquiry:
 
     def _is_over_budget(self, expense: _Expense) -> bool:
         passed = self._clock.now() - expense.began_at_seconds
-        return expense.slowdown_seconds > self._share * passed
+        return expense.slowdown_seconds + expense.due_seconds > self._share * passed
 
     def _look_at_applications_traces(
         self, case: Case, expense: _Expense

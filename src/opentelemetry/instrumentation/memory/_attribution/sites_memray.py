@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 # memray and the heaviest of what it imports, one step each: together 40 to 55 ms of CPU time.
 _IMPORTS: Final = ("rich.console", "rich.progress", "memray")
 _READER: Final = Path(__file__).with_name("sites_memray_reader.py")
-# The reader takes 0.12 s of CPU time for each megabyte of a record.
 _LARGEST_RECORD_BYTES: Final = 8 * 2**20
+# CPU time of the reader, measured: to start, and for each byte of a record.
+_READER_SECONDS: Final = 0.2
+_READER_SECONDS_A_BYTE: Final = 0.12 / 2**20
 _INTERVAL_MS: Final = 100
 _POLL_SECONDS: Final = 0.25
 _LONGEST_READ_SECONDS: Final = 60.0
@@ -170,6 +172,11 @@ class MemrayWatch:
     def longest_seconds(self, trial_seconds: float) -> float:
         """Return when the record would be as large as it may become, at the trial's pace."""
         return _LARGEST_RECORD_BYTES * trial_seconds / max(self._trial_bytes, 1)
+
+    def reading_seconds(self, seconds: float, trial_seconds: float) -> float:
+        """Return what the reader will take for a record that grows at the trial's pace."""
+        record_bytes = min(self._trial_bytes * seconds / trial_seconds, _LARGEST_RECORD_BYTES)
+        return _READER_SECONDS + _READER_SECONDS_A_BYTE * record_bytes
 
     def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
         """Let another process read the record, and wait for what it says."""

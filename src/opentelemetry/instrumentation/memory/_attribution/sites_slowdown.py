@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
 
-# From this share of a core on a Python process may be unable to use any more.
+# From this share of a core on a Python process may be unable to use any more; also where this often
+# a thread that wants to run has to wait.
 _SATURATED_SHARE: Final = 0.75
+_WAITING_SECONDS: Final = 0.001
 _BLOCKS: Final = 1000
 _BLOCK_BYTES: Final = 64
 _ROUNDS: Final = 2
@@ -30,9 +33,11 @@ class Slowdown:
     """Estimates what is lost.
 
     A process that has CPU time to spare uses more of it for the same work: what it uses beyond its
-    share from before is lost. One that uses a whole core cannot; there each second of CPU time does
-    less work. How much less cannot be seen from outside, so the worst is assumed: that it does
-    nothing but allocate. How much slower that is gets measured on the spot, in this thread.
+    share from before is lost. One that uses a whole core, or all that it gets on a busy machine,
+    cannot; there each second of CPU time does less work. How much less cannot be seen from outside,
+    so the worst is assumed: that it does nothing but allocate. How much slower that is gets
+    measured on the spot, in this thread. Which of the two it is shows by the CPU time used, and by
+    how often the GIL is taken.
 
     Args:
         clock: Tells time and CPU time.
@@ -44,6 +49,20 @@ class Slowdown:
         self._plain_cpu_seconds = 0.0
         self._cost_before = 0.0
         self._factor = _LARGEST_FACTOR
+        self._probes = 0
+        self._waits = 0
+
+    def begin(self) -> Moment:
+        """Begin to watch: forget how often the GIL was taken."""
+        self._probes = self._waits = 0
+        return self.moment()
+
+    def probe(self) -> None:
+        """See whether somebody else has the GIL: it is given back for a moment, some 10 µs."""
+        began = self._clock.now()
+        Path("/").stat()
+        self._probes += 1
+        self._waits += self._clock.now() - began > _WAITING_SECONDS
 
     def moment(self) -> Moment:
         """Return the present moment."""
@@ -77,7 +96,8 @@ class Slowdown:
         seconds = now.at_seconds - since.at_seconds
         used = max(now.cpu_seconds - since.cpu_seconds, 0.0)
         lost = max(used - self._plain_share() * seconds, 0.0)
-        if used >= _SATURATED_SHARE * seconds:
+        is_waiting = self._waits > _SATURATED_SHARE * self._probes
+        if is_waiting or used >= _SATURATED_SHARE * seconds:
             lost = max(lost, used * (1 - 1 / self._factor))
         return lost
 

@@ -70,6 +70,10 @@ class Watch(Protocol):
         """Return for how long it may watch by what a trial of this length has recorded."""
         ...
 
+    def reading_seconds(self, seconds: float, trial_seconds: float) -> float:
+        """Return the CPU time that results will take outside of this process, by the same trial."""
+        ...
+
     def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
         """Return what was alive at each look, worked out in steps."""
         ...
