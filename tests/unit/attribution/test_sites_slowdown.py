@@ -40,7 +40,7 @@ def test_what_is_used_beyond_the_share_from_before_is_lost() -> None:
 
 
 def test_application_that_uses_no_more_than_before_has_lost_nothing() -> None:
-    assert lost(0.3, 0.3) == 0.0
+    assert lost(0.3, 0.3) == pytest.approx(0.0)
 
 
 def test_application_that_uses_less_than_before_has_not_gained() -> None:

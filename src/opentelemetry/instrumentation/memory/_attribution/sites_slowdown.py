@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 # From this share of a core on a Python process may be unable to use any more; also where this often
 # a thread that wants to run has to wait.
 _SATURATED_SHARE: Final = 0.75
-_WAITING_SECONDS: Final = 0.001
+_WAITING_SECONDS: Final = 0.002
+# Whoever waits for the GIL needs some 0.1 ms to take it when it is given back.
+_GIVEN_BACK_SECONDS: Final = 0.0002
 _BLOCKS: Final = 1000
 _BLOCK_BYTES: Final = 64
 _ROUNDS: Final = 2
@@ -58,9 +61,10 @@ class Slowdown:
         return self.moment()
 
     def probe(self) -> None:
-        """See whether somebody else has the GIL: it is given back for a moment, some 10 µs."""
+        """See whether somebody else wants the GIL: give it back, and see how soon it returns."""
         began = self._clock.now()
-        Path("/").stat()
+        with contextlib.suppress(OSError):  # Windows cannot wait for nothing
+            select.select([], [], [], _GIVEN_BACK_SECONDS)
         self._probes += 1
         self._waits += self._clock.now() - began > _WAITING_SECONDS
 
