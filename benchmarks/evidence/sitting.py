@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 PROGRAMS: Final = HERE / "programs"
 STAGE: Final = HERE / "stage"
-LONGEST_SECONDS: Final = 150.0
+# Routes are watched for some minutes.
+LONGEST_SECONDS: Final = 500.0
 _BIN: Final = Path(sys.executable).parent
 # Evidence counts in samples: ten a second make a verdict of half a minute out of one of an hour.
 # The investigation's own settings are the defaults.
