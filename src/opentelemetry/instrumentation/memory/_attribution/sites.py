@@ -91,9 +91,10 @@ class SiteInquiry:
     """Names the lines whose allocations stay.
 
     One burst is seconds long: as long as the segment takes to grow by half a megabyte, within 3 and
-    30 seconds. Looks at what is alive, after each third of it, tell a line that keeps from a
-    line whose blocks come and go. What a burst costs is CPU time of the application:
-    to allocate takes several times as long while it is watched.
+    30 seconds. Looks at what is alive, after each third of it, tell a line that keeps from a line
+    whose blocks come and go. (A block that Python keeps for reuse, as it does for small lists and
+    dicts, stays with the line that had it first.) What a burst costs is CPU time of the
+    application: to allocate takes several times as long while it is watched.
 
     The accounts: a trial of 0.2 s measures how fast CPU time is lost. Before it, and again before
     the burst, the inquiry waits until the loss that must be expected is within the budget's share
@@ -103,9 +104,9 @@ class SiteInquiry:
     lost, with what another process takes to read memray's record. Another burst begins five minutes
     later at the earliest.
 
-    Where the application runs tracemalloc itself, its traces are looked at, and nothing is
-    started or stopped. Where memray is installed, it watches instead of tracemalloc, unless the
-    application allocates so much that its record would be too large; it sees C allocations as well.
+    Where the application runs tracemalloc itself, its traces are looked at, and nothing is started
+    or stopped. Where memray is installed, it watches instead of tracemalloc, unless the application
+    allocates so much that its record would be too large; it sees C allocations as well.
 
     Keep one object for the life of the process: it knows when the last burst was.
 

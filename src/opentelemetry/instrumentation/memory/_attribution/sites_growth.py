@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory import evidence
-from opentelemetry.instrumentation.memory._attribution.naming import site_name
+from opentelemetry.instrumentation.memory._attribution.naming import bounded, site_name
 from opentelemetry.instrumentation.memory.evidence import SiteGrowth
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _named(grown: tuple[int, int, Frames, str | None], seconds: float) -> SiteGr
     grown_bytes, blocks, frames, function = grown
     lines = tuple(site_name(*frame) for frame in frames[: _MOST_CALLERS + 1])
     if function is not None:
-        site, callers = function, lines
+        site, callers = bounded(function), lines
     else:
         site, callers = (lines[0], lines[1:]) if lines else ("outside of Python code", ())
     return SiteGrowth(
