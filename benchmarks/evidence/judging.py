@@ -82,7 +82,7 @@ def preference(kind: str, name: str, truth: Truth, marked: frozenset[str]) -> in
 def _container_name(row: Mapping[str, Any]) -> str:
     if row["path"] is not None:
         return str(row["path"])
-    elements = [str(element) for element, _ in row["element_types"][:1]]
+    elements = [str(element["type_name"]) for element in row["element_types"][:1]]
     return " of ".join([row["container_type"], *elements]) + (row["held_by"] or "")
 
 

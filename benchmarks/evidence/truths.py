@@ -1,8 +1,9 @@
 """What is wrong with each program, and which answers name it. The programs do not know this file.
 
 An answer is right if its kind and its name fit one of a program's answers; the first of them is the
-best that could be said. Lines that a program marks with `# culprit` are right as sites everywhere.
-A library's line in which something is allocated on behalf of a service is not: it accuses nobody.
+best that could be said. Lines that a program marks with `# culprit` are right as sites everywhere:
+those that keep something, and those that make what is kept. A library's line that allocates on
+behalf of a service is not: it accuses nobody.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ TRUTHS: Final = (
         "closures",
         "notify",
         "closures in a registry of listeners",
-        (*_container("notify.bus.bus.listeners*"), *_type("notify.feeds.*on_article")),
+        (*_container("*bus.listeners*"), *_type("notify.feeds.*on_article")),
     ),
     Truth(
         "log_handlers",

@@ -77,7 +77,12 @@ def test_culprit_further_down_has_its_rank_in_each_list() -> None:
         "site",
         "shop/prices.py:3",
         containers=[
-            {"path": None, "container_type": "list", "element_types": [], "held_by": None},
+            {
+                "path": None,
+                "container_type": "list",
+                "element_types": [{"type_name": "int", "count": 3}],
+                "held_by": None,
+            },
             {"path": "shop.sessions._sessions", "container_type": "dict"},
         ],
         sites=[{"site": "shop/prices.py:3"}, {"site": "x.py:1"}, {"site": "shop/sessions.py:14"}],

@@ -12,7 +12,7 @@ TOPICS = ("politics", "sports", "science", "weather", "arts")
 def connect(topic: str) -> Callable[[], None]:
     """A reader opens the page; what it has not read yet is kept while it is there."""
     reader = next(_readers)
-    unread = [f"{topic}/{reader}/{index}" for index in range(4)]
+    unread = [f"{topic}/{reader}/{index}" for index in range(4)]  # culprit
 
     def on_article(text: str) -> int:  # culprit
         unread[reader % 4] = text

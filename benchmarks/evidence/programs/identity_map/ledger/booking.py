@@ -16,5 +16,5 @@ def book(account: int, cents: int) -> None:
 
 
 def trace(account: int) -> None:
-    clerk = f"clerk-{random.randrange(50)}"
+    clerk = f"clerk-{random.randrange(50)}"  # culprit
     audit.add(Trace(account=account, clerk=clerk))  # culprit

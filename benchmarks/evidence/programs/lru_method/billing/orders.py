@@ -19,6 +19,8 @@ class Order:
 
 
 def next_order(number: int) -> Order:
-    street = f"{random.choice(('Long', 'High', 'Mill', 'Park'))} Street {random.randrange(9_999)}"
-    address = Address(random.choice(("FR", "DE", "NL")), f"{random.randrange(99_999):05}", street)
+    street = f"{random.choice(('Long', 'High', 'Mill', 'Park'))} Street {random.randrange(9_999)}"  # culprit
+    address = Address(
+        random.choice(("FR", "DE", "NL")), f"{random.randrange(99_999):05}", street
+    )  # culprit
     return Order(number, random.randrange(100, 90_000), address)

@@ -13,5 +13,5 @@ class Client:
         self.received = 0
 
     async def send(self, quote: dict[str, float]) -> None:
-        await self.is_ready.wait()
+        await self.is_ready.wait()  # culprit
         self.received += len(quote)

@@ -8,7 +8,7 @@ _deliveries: set[asyncio.Task[None]] = set()
 
 
 async def deliver(client: Client, quote: dict[str, float]) -> None:
-    await client.send(quote)
+    await client.send(quote)  # culprit
 
 
 async def publish_and_wait(clients: list[Client], quote: dict[str, float]) -> None:

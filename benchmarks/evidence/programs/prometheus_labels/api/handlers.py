@@ -13,5 +13,5 @@ def handle(path: str, customer: uuid.UUID | None) -> None:
     began = time.monotonic()
     _bodies.append(path.encode() * 20)
     if customer is not None:
-        metrics.count_customer(customer.hex, "trial" if customer.int % 3 else "business")
+        metrics.count_customer(customer.hex, "trial" if customer.int % 3 else "business")  # culprit
     metrics.count("GET", path, time.monotonic() - began)

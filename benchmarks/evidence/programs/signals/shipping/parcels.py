@@ -8,7 +8,7 @@ class Parcel:
 
     def __init__(self, order: int) -> None:
         self.order = order
-        self.items = [(order * 31 + index, index % 3 + 1) for index in range(4)]
+        self.items = [(order * 31 + index, index % 3 + 1) for index in range(4)]  # culprit
         self.is_sent = False
 
     def on_paid(self, _: object, order: int) -> None:

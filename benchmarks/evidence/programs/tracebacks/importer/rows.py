@@ -8,7 +8,7 @@ class RowError(ValueError):
 
 
 def next_row(number: int) -> list[str]:
-    cells = [f"{random.randrange(10_000)}" for _ in range(20)]
+    cells = [f"{random.randrange(10_000)}" for _ in range(20)]  # culprit
     if number % 4 == 0:
         cells[7] = "n/a"
     return cells

@@ -13,8 +13,8 @@ class Connection:
     def __init__(self, number: int, room: Room) -> None:
         self.number = number
         self.room = room
-        self.received: deque[str] = deque(maxlen=20)
-        room.on_message(self.receive)
+        self.received: deque[str] = deque(maxlen=20)  # culprit
+        room.on_message(self.receive)  # culprit
 
     def receive(self, text: str) -> None:
         self.received.append(text)
