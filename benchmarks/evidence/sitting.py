@@ -22,6 +22,8 @@ from overhead import Line, Overhead, lines, measure
 from receiver import Event, Receiver
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from truths import Truth
 
 HERE: Final = Path(__file__).parent
@@ -63,19 +65,20 @@ class Sitting:
     problem: str | None = None
 
 
-def sit(truth: Truth, keep: Path | None = None) -> Sitting:
+def sit(truth: Truth, keep: Path | None = None, **settings: str) -> Sitting:
     """Run a program until it has written a snapshot, and judge that.
 
     Args:
         truth: Which program.
         keep: Where the snapshot and the output go as well, to be looked at.
+        settings: More variables of the environment.
     """
     with tempfile.TemporaryDirectory(prefix=f"{truth.program}-") as name, Receiver() as receiver:
         folder = Path(name)
         problem = build_extensions(PROGRAMS / truth.program, folder)
         output = folder / "output.log"
         if problem is None:
-            problem = _run(truth, folder, output, receiver)
+            problem = _run(truth, folder, output, receiver, settings)
         document = newest_snapshot(folder / "snapshots")
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
@@ -136,14 +139,16 @@ def newest_snapshot(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _run(truth: Truth, folder: Path, output: Path, receiver: Receiver) -> str | None:
+def _run(
+    truth: Truth, folder: Path, output: Path, receiver: Receiver, settings: Mapping[str, str]
+) -> str | None:
     command = [_BIN / "opentelemetry-instrument", *_FLAGS, _BIN / "python", STAGE / "host.py"]
     command += [truth.package, folder / "witness.jsonl"]
     with output.open("wb") as file:
         program = subprocess.Popen(
             [str(part) for part in command],
             cwd=folder,
-            env=environment(truth, folder, receiver.endpoint),
+            env={**environment(truth, folder, receiver.endpoint), **settings},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
