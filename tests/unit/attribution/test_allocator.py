@@ -36,12 +36,14 @@ MAIN = arena(40, top_mib=30, is_main=True)
 def _heap_is_resident(monkeypatch: pytest.MonkeyPatch) -> None:
     heap = Mapping(0, 64 * MIB, "rw-p", "[heap]", 64 * MIB)
 
-    def mappings(*_: Any) -> Generator[None, None, list[Mapping]]:
-        yield
-        return [heap]
+    def mappings(*_: Any) -> Generator[list[Mapping], None, None]:
+        yield [heap]
+
+    def residency(parts: list[list[Mapping]], *_: Any) -> Generator[list[Mapping], None, None]:
+        yield from parts
 
     monkeypatch.setattr(room, "read_addresses", mappings)
-    monkeypatch.setattr(room, "read_residency", lambda *_: iter(()))
+    monkeypatch.setattr(room, "read_residency", residency)
     monkeypatch.setattr(room, "thread_count", lambda: 12)
 
 

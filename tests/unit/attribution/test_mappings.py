@@ -9,8 +9,8 @@ from opentelemetry.instrumentation.memory._attribution import mappings as room
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.mappings import (
     MappingInquiry,
+    Tally,
     growth,
-    tally,
 )
 from opentelemetry.instrumentation.memory._probes.base import Allocator
 from opentelemetry.instrumentation.memory._probes.mappings import Mapping
@@ -36,6 +36,13 @@ def anonymous(resident: int, size: int | None = None, place: int = 1) -> Mapping
 
 def heap(resident: int) -> Mapping:
     return Mapping(2**40, 2**40 + resident, "rw-p", "[heap]", resident)
+
+
+def tally(mappings: list[Mapping], object_arena_bytes: int = 0) -> Tally:
+    result = Tally(object_arena_bytes=object_arena_bytes)
+    for mapping in (*mappings, None):
+        result.add(mapping)
+    return result
 
 
 def test_kinds_that_grew_are_told_with_most_bytes_first() -> None:
@@ -118,19 +125,20 @@ def looks(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[str]:
     left = list(answers)
 
     def reader(name: str) -> Any:
-        def read(*_: Any) -> Generator[None, None, Any]:
+        def read(*_: Any) -> Generator[list[Mapping], None, None]:
             used.append(name)
             answer = left.pop(0)
             if isinstance(answer, Exception):
                 raise answer
-            yield
-            return answer
+            yield answer
 
         return read
 
-    def residency(*_: Any) -> Generator[None, None, None]:
+    def residency(
+        parts: Generator[list[Mapping], None, None], *_: Any
+    ) -> Generator[list[Mapping], None, None]:
+        yield from parts
         used.append("residency")
-        yield
 
     monkeypatch.setattr(room, "read_mappings", reader("smaps"))
     monkeypatch.setattr(room, "read_addresses", reader("maps"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,22 +19,14 @@ from opentelemetry.instrumentation.memory._probes.mappings import (
 from opentelemetry.instrumentation.memory.exceptions import SourceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Iterable
 
 RECORDING = Path(__file__).parents[2] / "data/mappings/threads.smaps"
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
-Result = TypeVar("Result")
 
-
-def result_of(steps: Generator[None, None, Result]) -> Result:
-    def to_the_end() -> Generator[None, None, None]:
-        results.append((yield from steps))
-
-    results: list[Result] = []
-    for _ in to_the_end():
-        pass
-    return results[0]
+def all_of(parts: Iterable[list[Mapping]]) -> list[Mapping]:
+    return [mapping for part in parts for mapping in part]
 
 
 def open_files() -> list[Path]:
@@ -45,7 +37,7 @@ def parsed(*pieces: bytes) -> list[Mapping]:
     parser = MappingParser()
     for piece in pieces:
         parser.feed(piece)
-    return parser.mappings
+    return parser.take(is_end=True)
 
 
 def test_each_mapping_has_its_place_its_rights_its_name_and_its_pages() -> None:
@@ -64,6 +56,16 @@ def test_recording_is_read_in_full() -> None:
     text = RECORDING.read_bytes()
     assert len(parsed(text)) == text.count(b"\nVmFlags:")
     assert all(mapping.resident_bytes is not None for mapping in parsed(text))
+
+
+def test_mapping_is_not_taken_before_its_pages_are_known() -> None:
+    head, middle, tail = RECORDING.read_bytes().partition(b"Rss:")
+    parser = MappingParser()
+    parser.feed(head)
+    taken = parser.take()
+    parser.feed(middle + tail)
+    taken += parser.take() + parser.take(is_end=True)
+    assert taken == parsed(RECORDING.read_bytes())
 
 
 def test_maps_does_not_tell_what_is_resident() -> None:
@@ -98,18 +100,27 @@ def test_file_without_a_mapping_makes_no_sense(tmp_path: Path) -> None:
     file = tmp_path / "smaps"
     file.write_bytes(b"nothing\n")
     with pytest.raises(ValueError, match="no mapping"):
-        result_of(read_mappings(str(file)))
+        all_of(read_mappings(str(file)))
 
 
 def test_kernel_without_smaps_is_an_absent_source(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="smaps"):
-        result_of(read_mappings(str(tmp_path / "smaps")))
+        all_of(read_mappings(str(tmp_path / "smaps")))
 
 
 def test_long_text_is_read_in_several_steps(tmp_path: Path) -> None:
     file = tmp_path / "smaps"
     file.write_bytes(RECORDING.read_bytes() * 8)
-    assert len(list(read_mappings(str(file)))) > 1
+    parts = list(read_mappings(str(file)))
+    assert len(parts) > 1
+    assert all_of(parts) == parsed(file.read_bytes())
+
+
+def test_large_mapping_is_looked_through_in_several_steps(tmp_path: Path) -> None:
+    mapping = Mapping(0, 20_000 * PAGE_BYTES, "rw-p", "")
+    parts = list(read_residency([[mapping]], 2**40, pagemap(tmp_path, [1] * 20_000)))
+    assert len(parts) > 2
+    assert mapping.resident_bytes == 20_000 * PAGE_BYTES
 
 
 def test_file_is_closed_when_nobody_reads_on(tmp_path: Path) -> None:
@@ -137,7 +148,7 @@ def pagemap(folder: Path, pages: list[int]) -> str:
 
 def test_resident_pages_are_counted_within_the_mapping_only(tmp_path: Path) -> None:
     mapping = Mapping(PAGE_BYTES, 4 * PAGE_BYTES, "rw-p", "")
-    result_of(read_residency([mapping], 2**30, pagemap(tmp_path, [1, 1, 0, 1, 1])))
+    all_of(read_residency([[mapping]], 2**30, pagemap(tmp_path, [1, 1, 0, 1, 1])))
     assert mapping.resident_bytes == 2 * PAGE_BYTES
 
 
@@ -148,11 +159,11 @@ def test_reserved_and_huge_mappings_are_not_walked(
     tmp_path: Path, permissions: str, largest_bytes: int
 ) -> None:
     mapping = Mapping(0, 4 * PAGE_BYTES, permissions, "")
-    result_of(read_residency([mapping], largest_bytes, pagemap(tmp_path, [1, 1, 1, 1])))
+    all_of(read_residency([[mapping]], largest_bytes, pagemap(tmp_path, [1, 1, 1, 1])))
     assert mapping.resident_bytes is None
 
 
 def test_addresses_beyond_the_pagemap_are_not_resident(tmp_path: Path) -> None:
     mapping = Mapping(0xFFFFFFFFFF600000, 0xFFFFFFFFFF601000, "--xp", "[vsyscall]")
-    result_of(read_residency([mapping], 2**30, pagemap(tmp_path, [1])))
+    all_of(read_residency([[mapping]], 2**30, pagemap(tmp_path, [1])))
     assert mapping.resident_bytes == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opentelemetry.instrumentation.memory._probes.mapping_kinds import kinds, named_kind
+from opentelemetry.instrumentation.memory._probes.mapping_kinds import Kinds, named_kind
 from opentelemetry.instrumentation.memory._probes.mappings import Mapping, MappingParser
 
 RECORDING = Path(__file__).parents[2] / "data/mappings/threads.smaps"
@@ -21,13 +21,15 @@ def anonymous(start: int, size: int, permissions: str = "rw-p") -> Mapping:
 
 
 def kinds_of(*mappings: Mapping) -> list[str]:
-    return [kind for kind, _ in kinds(mappings)]
+    kinds = Kinds()
+    told = [kinds.next(mapping) for mapping in (*mappings, None)]
+    return [each[0] for each in told if each is not None]
 
 
 def test_process_with_three_threads_has_three_stacks_and_three_arenas() -> None:
     parser = MappingParser()
     parser.feed(RECORDING.read_bytes())
-    counts = Counter(kind for kind, _ in kinds(parser.mappings))
+    counts = Counter(kinds_of(*parser.take(is_end=True)))
     assert counts["thread stack"] == counts["malloc arena"] == 3
     assert counts["malloc heap"] == counts["main stack"] == counts["shared memory"] == 1
 

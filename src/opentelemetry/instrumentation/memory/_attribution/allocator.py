@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._attribution.inquiry import LONGEST_STEP_SECONDS
-from opentelemetry.instrumentation.memory._attribution.mappings import (
-    LARGEST_MAPPING_BYTES,
-    in_one_go,
-)
+from opentelemetry.instrumentation.memory._attribution.mappings import LARGEST_MAPPING_BYTES
 from opentelemetry.instrumentation.memory._probes import mapping_kinds
 from opentelemetry.instrumentation.memory._probes.arenas import ArenaProbe
 from opentelemetry.instrumentation.memory._probes.base import SourceHidden
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._attribution.inquiry import Case
     from opentelemetry.instrumentation.memory._probes.arenas import Arena
     from opentelemetry.instrumentation.memory._probes.base import Allocator, Probe
+    from opentelemetry.instrumentation.memory._probes.mappings import Mapping
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.evidence import EvidenceKind
 
@@ -98,11 +97,19 @@ class AllocatorInquiry:
     def _given_back_bytes(self, arenas: Sequence[Arena]) -> Generator[float, None, int | None]:
         """Return what malloc has obtained by its account and is not resident."""
         try:
-            mappings = yield from in_one_go(read_addresses())
-            heaps = [
-                mapping for kind, mapping in mapping_kinds.kinds(mappings) if kind in _HEAP_KINDS
-            ]
-            yield from in_one_go(read_residency(heaps, LARGEST_MAPPING_BYTES))
+            kinds = mapping_kinds.Kinds()
+            heaps: list[Mapping] = []
+            with closing(read_addresses()) as parts:
+                for part in parts:
+                    found = [kinds.next(mapping) for mapping in part]
+                    heaps += [each[1] for each in found if each and each[0] in _HEAP_KINDS]
+                    yield 0.0
+            last = kinds.next(None)
+            if last and last[0] in _HEAP_KINDS:
+                heaps.append(last[1])
+            with closing(read_residency([heaps], LARGEST_MAPPING_BYTES)) as parts:
+                for _ in parts:
+                    yield 0.0
         except _ABSENT:
             return None
         resident_bytes = sum(mapping.resident_bytes or 0 for mapping in heaps)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._probes import mapping_kinds
 from opentelemetry.instrumentation.memory._probes.base import SourceHidden
@@ -18,7 +19,7 @@ from opentelemetry.instrumentation.memory.evidence import Findings, MappingGrowt
 from opentelemetry.instrumentation.memory.exceptions import SourceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Generator, Sequence
+    from collections.abc import Container, Generator
 
     from opentelemetry.instrumentation.memory._attribution.inquiry import Case
     from opentelemetry.instrumentation.memory._probes.base import Allocator, Probe
@@ -26,11 +27,9 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.evidence import EvidenceKind
 
-Result = TypeVar("Result")
-
 # What is resident in one mapping is counted in one go, 13 ms for each GiB. A larger process is read
 # by pagemap, which can be read in parts and cannot tell a page of zeros that was never written to.
-LARGEST_RESIDENT_BYTES: Final = 2**30
+LARGEST_RESIDENT_BYTES: Final = 2**29
 # Address ranges of this size are reserved in advance (maps of databases, sanitizers), and would
 # take a second each to look through.
 LARGEST_MAPPING_BYTES: Final = 64 * 2**30
@@ -58,6 +57,17 @@ class Tally:
     counts: Counter[tuple[str, int]] = field(default_factory=Counter)
     resident_bytes: Counter[tuple[str, int]] = field(default_factory=Counter)
     object_arena_bytes: int = 0
+    _kinds: mapping_kinds.Kinds = field(default_factory=mapping_kinds.Kinds)
+
+    def add(self, mapping: Mapping | None) -> None:
+        """Count one more, by address; None ends the counting."""
+        found = self._kinds.next(mapping)
+        if found is None:
+            return
+        kind, known = found
+        key = kind, known.size_bytes if kind == mapping_kinds.ANONYMOUS else 0
+        self.counts[key] += 1
+        self.resident_bytes[key] += known.resident_bytes or 0
 
 
 class MappingInquiry:
@@ -83,11 +93,19 @@ class MappingInquiry:
     def _look(self, case: Case) -> Generator[float, None, Tally]:
         resident_bytes = case.sample.resident_bytes
         if resident_bytes is not None and resident_bytes > LARGEST_RESIDENT_BYTES:
-            mappings = yield from in_one_go(read_addresses())
-            yield from in_one_go(read_residency(mappings, LARGEST_MAPPING_BYTES))
+            parts = read_residency(read_addresses(), LARGEST_MAPPING_BYTES)
         else:
-            mappings = yield from in_one_go(read_mappings())
-        return tally(mappings, self._object_arena_bytes(case))
+            parts = read_mappings()
+        result = Tally()
+        with closing(parts):
+            for part in parts:
+                for mapping in part:
+                    result.add(mapping)
+                # No rest is asked for, so that one look shows one moment.
+                yield 0.0
+        result.add(None)
+        result.object_arena_bytes = self._object_arena_bytes(case)
+        return result
 
     def _object_arena_bytes(self, case: Case) -> int:
         if (case.sample.heap_committed_bytes or 0) > _LARGEST_OBJECT_HEAP_BYTES:
@@ -96,32 +114,6 @@ class MappingInquiry:
             return self._objects.read().committed_bytes
         except (SourceUnavailable, SourceHidden, OSError, ValueError):
             return 0  # they are among the anonymous mappings then
-
-
-def in_one_go(reading: Generator[None, None, Result]) -> Generator[float, None, Result]:
-    """Ask for no rest between the pieces, so that one look shows one moment."""
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        yield 0.0
-
-
-def tally(mappings: Sequence[Mapping], object_arena_bytes: int = 0) -> Tally:
-    """Count mappings by kind and size.
-
-    Args:
-        mappings: All of them, by address.
-        object_arena_bytes: What the object allocator has obtained.
-    """
-    result = Tally(object_arena_bytes=object_arena_bytes)
-    for kind, mapping in mapping_kinds.kinds(mappings):
-        key = kind, mapping.size_bytes if kind == mapping_kinds.ANONYMOUS else 0
-        result.counts[key] += 1
-        result.resident_bytes[key] += mapping.resident_bytes or 0
-    return result
 
 
 def growth(before: Tally, after: Tally) -> tuple[MappingGrowth, ...]:

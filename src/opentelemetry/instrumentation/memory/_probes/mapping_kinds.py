@@ -10,8 +10,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from opentelemetry.instrumentation.memory._probes.mappings import Mapping
 
 MALLOC_HEAP: Final = "malloc heap"
@@ -66,25 +64,29 @@ _ENDINGS: Final = frozenset({
 })  # fmt: skip
 
 
-def kinds(mappings: Sequence[Mapping]) -> Iterator[tuple[str, Mapping]]:
-    """Yield each mapping that may be resident with its kind; what is only reserved is left out.
+class Kinds:
+    """Tells the kind of each mapping one later, for neighbours tell what an anonymous one is."""
 
-    Args:
-        mappings: All of them by address, for neighbours tell what an anonymous one is.
-    """
-    for index, mapping in enumerate(mappings):
-        if not mapping.is_accessible:
-            continue
+    def __init__(self) -> None:
+        self._before: Mapping | None = None
+        self._mapping: Mapping | None = None
+
+    def next(self, after: Mapping | None) -> tuple[str, Mapping] | None:
+        """Take the next mapping by address, None at the end, and return the one before it.
+
+        None if that is only reserved or the kernel's own.
+        """
+        before, mapping = self._before, self._mapping
+        self._before, self._mapping = mapping, after
+        if mapping is None or not mapping.is_accessible:
+            return None
         if mapping.path:
             kind = named_kind(mapping.path)
         elif mapping.permissions[3] == "s":
             kind = SHARED_MEMORY
         else:
-            before = mappings[index - 1] if index else None
-            after = mappings[index + 1] if index + 1 < len(mappings) else None
             kind = _anonymous_kind(before, mapping, after)
-        if kind != KERNEL:
-            yield kind, mapping
+        return None if kind == KERNEL else (kind, mapping)
 
 
 def named_kind(path: str) -> str:
