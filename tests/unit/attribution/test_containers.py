@@ -306,9 +306,12 @@ def test_threads_are_told_with_what_they_run() -> None:
         end.set()
         for thread in threads:
             thread.join()
-    assert dict(growth.element_types).keys() >= {
-        "threading.Thread of function threading.Event.wait"
+    # Python 3.10 does not know the class of a method's code.
+    names = {
+        "threading.Thread of function threading.Event.wait",
+        "threading.Thread of function threading.wait",
     }
+    assert names & dict(growth.element_types).keys()
 
 
 def test_a_container_that_only_a_function_knows_is_told_without_a_path() -> None:

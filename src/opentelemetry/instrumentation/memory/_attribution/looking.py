@@ -172,7 +172,11 @@ def element_name(each: Any) -> str:
         return f"{word} {function_name(getattr(each, code), module)}"
     name = type_name(cls)
     if any(type_name(base) == "threading.Thread" for base in _mro_of(cls)):
-        targets = (child for child in gc.get_referents(each) if derives_from(type(child), *_CALLED))
+        # Its attributes are referred to directly or, before 3.11, by its `__dict__`.
+        referred = gc.get_referents(each)
+        attributes = [part for part in referred if type(part) is dict and "_target" in part]
+        referred = [part["_target"] for part in attributes] or referred
+        targets = (child for child in referred if derives_from(type(child), *_CALLED))
         return next((f"{name} of {element_name(target)}" for target in targets), name)
     return name
 

@@ -187,7 +187,8 @@ def _label(  # noqa: PLR0911 - one return a kind of parent
     if derives_from(kind, CellType, staticmethod, classmethod):
         return "", None
     if derives_from(kind, *_RUNNING):
-        return ".<local>", None
+        # Before 3.11 a generator leads to its frame first.
+        return ("" if type(child) is FrameType else ".<local>"), None
     return _label_in_instance(parent, child, home, names)
 
 
