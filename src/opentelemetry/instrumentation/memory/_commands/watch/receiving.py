@@ -107,7 +107,9 @@ class Receiver:
         self.check_size(len(content))
         try:
             if is_json:
-                # Field by field, so that what a newer protocol adds is passed over.
+                # The parser takes an empty list for an empty object.
+                if not content.lstrip().startswith(b"{"):
+                    raise ParseError("no object")
                 request = Parse(content, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
             else:
                 request = ExportMetricsServiceRequest.FromString(content)
