@@ -105,11 +105,11 @@ class Receiver:
             RefusedError: It is none.
         """
         self.check_size(len(content))
+        if is_json and not content.lstrip().startswith(b"{"):
+            # The parser would take an empty list for an empty object.
+            raise self.refused("malformed", "no OTLP metrics request as JSON")
         try:
             if is_json:
-                # The parser takes an empty list for an empty object.
-                if not content.lstrip().startswith(b"{"):
-                    raise ParseError("no object")
                 request = Parse(content, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
             else:
                 request = ExportMetricsServiceRequest.FromString(content)
