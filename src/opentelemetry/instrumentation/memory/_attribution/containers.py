@@ -102,9 +102,9 @@ class ContainerInquiry:
             types = grown_types(first.census, second.census)
             containers += subclass_growth(first.census, second.census)
             yield 0.0
-            containers += task_growth(first.census, second.census)
+            containers += yield from task_growth(first.census, second.census)
             yield 0.0
-            containers += garbage_growth(first.census, second.census)
+            containers += yield from garbage_growth(first.census, second.census)
             second.census.forget()
         yield _TURN_SECONDS
         containers += yield from _tell(grown_containers(first, second), second)

@@ -18,6 +18,8 @@ from opentelemetry.instrumentation.memory._attribution.sizes import bytes_per_en
 from opentelemetry.instrumentation.memory.evidence import ContainerGrowth
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from opentelemetry.instrumentation.memory._attribution.census import Census
 
 _TASKS: Final = frozenset({"_asyncio.Task", "asyncio.tasks.Task"})
@@ -55,13 +57,13 @@ def subclass_growth(first: Census, second: Census) -> list[ContainerGrowth]:
     return told
 
 
-def task_growth(first: Census, second: Census) -> list[ContainerGrowth]:
+def task_growth(first: Census, second: Census) -> Generator[float, None, list[ContainerGrowth]]:
     """Return the asyncio tasks that became more, with what they run."""
     for identity, cls in second.types.items():
         before, after = first.counts[identity], second.counts[identity]
         if after - before < LEAST_GROWTH or type_name(cls) not in _TASKS:
             continue
-        tasks = _some_of(identity, _SAMPLE)
+        tasks = yield from _some_of(identity, _SAMPLE)
         # The coroutine is what tells tasks apart.
         running = [_coroutine_of(task) for task in tasks]
         told = ContainerGrowth(
@@ -77,7 +79,7 @@ def task_growth(first: Census, second: Census) -> list[ContainerGrowth]:
     return []
 
 
-def garbage_growth(first: Census, second: Census) -> list[ContainerGrowth]:
+def garbage_growth(first: Census, second: Census) -> Generator[float, None, list[ContainerGrowth]]:
     """Return the objects that only a garbage collector that is off could free."""
     why = why_nothing_is_collected()
     if why is None:
@@ -88,13 +90,14 @@ def garbage_growth(first: Census, second: Census) -> list[ContainerGrowth]:
     for identity, grown in more.most_common(_MOST_TYPES):
         if grown < LEAST_GROWTH or identity not in second.types:
             continue
-        samples = _some_of(identity, _SAMPLE_OF_TYPE)
+        samples = yield from _some_of(identity, _SAMPLE_OF_TYPE)
         if samples and 2 * garbage_among(samples) > len(samples):
             before += first.counts[identity]
             after += second.counts[identity]
             size += grown * sum(map(shallow_bytes, samples)) // len(samples)
             names.append((type_name(second.types[identity]), grown))
         del samples
+        yield 0.0
     if not names:
         return []
     held_by = f"reference cycles; {why}"
@@ -105,13 +108,15 @@ def _coroutine_of(task: object) -> object:
     return next((each for each in gc.get_referents(task) if type(each) is CoroutineType), None)
 
 
-def _some_of(identity: int, most: int) -> list[Any]:
+def _some_of(identity: int, most: int) -> Generator[float, None, list[Any]]:
     """Return some of the newest objects of a class; among the newest 50 000 of each generation."""
     for generation in (0, 1, 2):
         objects = gc.get_objects(generation)[: -_NEWEST_OBJECTS - 1 : -1]
         # By identity: a metaclass may answer to `==`.
         identities = map(id, map(type, objects))
         found = list(islice(compress(objects, map(identity.__eq__, identities)), most))
+        del objects, identities
         if found:
             return found
+        yield 0.0
     return []

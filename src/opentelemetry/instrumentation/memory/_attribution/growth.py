@@ -46,6 +46,14 @@ class Look:
     walk: Walk
     taken_at_seconds: float
 
+    def own_identities(self) -> set[int]:
+        """Return the identities of what this look itself is made of."""
+        own = {id(each) for each in self.walk.own_containers()}
+        if self.census:
+            census = self.census
+            own |= set(map(id, (census.counts, census.lengths, census.subclasses, census.types)))
+        return own
+
 
 @dataclass(frozen=True, slots=True)
 class Grown:
@@ -68,6 +76,7 @@ def look(clock: Clock, *, with_census: bool) -> Generator[float, None, Look]:
 
 def grown_containers(first: Look, second: Look) -> list[Grown]:
     """Return the containers that grew most, by entries; those that were known before come first."""
+    own = first.own_identities() | second.own_identities()
     grown: dict[int, Grown] = {}
     new: dict[int, Grown] = {}
     lengths = [(first.walk.lengths, second.walk.lengths, LEAST_LENGTH)]
@@ -76,6 +85,8 @@ def grown_containers(first: Look, second: Look) -> list[Grown]:
         lengths.append((first.census.lengths, second.census.lengths, least))
     for before, after, least in lengths:
         for identity, (entries, kind) in after.items():
+            if identity in own:
+                continue
             past, past_kind = before.get(identity, (0, kind))
             if identity in before:
                 # Another class: another object in the same place.

@@ -89,6 +89,10 @@ class Walk:
         """What this search remembers, by estimate."""
         return 130 * len(self._places) + 250 * len(self.lengths)
 
+    def own_containers(self) -> list[object]:
+        """Return what this search remembers itself by, for it to be left out."""
+        return [self.lengths, self._places, self._roots]
+
     def run(self) -> Generator[float, None, None]:
         """Search, step by step; the objects on the edge of the search are held until it ends."""
         table = LengthTable()
