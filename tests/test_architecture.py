@@ -35,13 +35,16 @@ BELOW = {
     "_judge": VALUES | {"_detection", "_baseline_store"},
     "_roles": set(),
     "_investigator": VALUES | {"config", "_attribution", "_sampling"},
+    "_outlets": VALUES,
+    "_request_growth": VALUES | {"_metrics"},
     "_casework": VALUES
-    | {"config", "_investigator", "_attribution", "_judge", "_sampling", "responders"},
+    | {"config", "_outlets", "_investigator", "_attribution", "_judge", "_sampling", "responders"},
     "_response": VALUES
-    | {"config", "_casework", "_investigator", "_judge", "_sampling", "responders"},
+    | {"config", "_outlets", "_casework", "_investigator", "_judge", "_sampling", "responders"},
     "_process": VALUES | {"_investigator", "_response", "_judge", "_sampling", "responders"},
     "_runtime": VALUES
     | {
+        "_outlets",
         "_roles",
         "_process",
         "_response",
@@ -60,7 +63,17 @@ BELOW = {
     "_sdk_locks": set(),
     "testing": VALUES,
     "_instrumentor": VALUES
-    | {"config", "package", "_roles", "_runtime", "_metrics", "_events", "_sdk_locks"},
+    | {
+        "config",
+        "package",
+        "_outlets",
+        "_request_growth",
+        "_roles",
+        "_runtime",
+        "_metrics",
+        "_events",
+        "_sdk_locks",
+    },
     "track": VALUES | {"_attribution"},
     "middleware": VALUES | {"_attribution"},
     "__init__": VALUES | {"config", "track", "middleware", "_instrumentor"},
@@ -74,6 +87,7 @@ BELOW = {
 DOORS = {
     "opentelemetry": {
         "_instrumentor",
+        "_request_growth",
         "_metrics",
         "_events",
         "_sdk_locks",

@@ -17,6 +17,7 @@ from opentelemetry.instrumentation.memory._metrics import (
     SCOPE_NAME,
     reporter_for,
 )
+from opentelemetry.instrumentation.memory.evidence import RouteGrowth
 from opentelemetry.instrumentation.memory.model import (
     GcGeneration,
     Growth,
@@ -28,6 +29,7 @@ from opentelemetry.instrumentation.memory.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 Points = dict[str, dict[tuple[tuple[str, Any], ...], float]]
 
@@ -44,6 +46,7 @@ TABLE = {
     "process.memory.leak.risk": ("observable_gauge", "1", None),
     "process.memory.leak.growth": ("observable_gauge", "By/s", "process.memory.segment"),
     "process.memory.leak.time_to_exhaustion": ("observable_gauge", "s", None),
+    "process.memory.route.growth": ("observable_gauge", "By", "http.route"),
     "process.memory.monitor.cpu.time": ("observable_counter", "s", None),
     "cpython.gc.collections": ("observable_counter", "{collection}", "cpython.gc.generation"),
     "cpython.gc.collected_objects": ("observable_counter", "{object}", "cpython.gc.generation"),
@@ -89,6 +92,9 @@ class StubSource:
     def __init__(self, sample: MemorySample | None, verdict: LeakVerdict | None = ACCUSED) -> None:
         self.sample = sample
         self.verdict = verdict
+        self.routes: tuple[RouteGrowth, ...] = (
+            RouteGrowth("GET /cart", 1000, 1200.0, 1100.0, 1300.0),
+        )
         self.collections = 0
         self.spent_seconds = 0.0
 
@@ -101,6 +107,9 @@ class StubSource:
 
     def latest_verdict(self) -> LeakVerdict | None:
         return self.verdict
+
+    def route_growth(self) -> tuple[RouteGrowth, ...]:
+        return self.routes
 
     def cpu_seconds(self) -> float:
         return 1.5
@@ -234,6 +243,7 @@ def test_each_value_is_the_sample_s(provider: MeterProvider, reader: InMemoryMet
             ((segment, "native_heap"),): 300.0,
         },
         "process.memory.leak.time_to_exhaustion": {(): 1800.0},
+        "process.memory.route.growth": {(("http.route", "GET /cart"),): 1200.0},
         "process.memory.monitor.cpu.time": {(): 1.5},
         "cpython.gc.collections": {((generation, n),): 3 - n for n in range(3)},
         "cpython.gc.collected_objects": {((generation, n),): 30 - 10 * n for n in range(3)},
@@ -244,7 +254,9 @@ def test_each_value_is_the_sample_s(provider: MeterProvider, reader: InMemoryMet
 def test_unknown_values_make_no_data_point(
     provider: MeterProvider, reader: InMemoryMetricReader
 ) -> None:
-    attached(provider, FixedSource(MemorySample(taken_at_seconds=0.0, pid=0), verdict=None))
+    source = FixedSource(MemorySample(taken_at_seconds=0.0, pid=0), verdict=None)
+    source.routes = ()
+    attached(provider, source)
     assert collect(reader) == {"process.memory.monitor.cpu.time": {(): 1.5}}
 
 
@@ -394,4 +406,4 @@ def test_no_metric_carries_a_pid_or_a_path(
 ) -> None:
     attached(provider, FixedSource(sample_of()))
     attributes = {key for series in collect(reader).values() for keys in series for key, _ in keys}
-    assert attributes == {"process.memory.segment", "cpython.gc.generation"}
+    assert attributes == {"process.memory.segment", "cpython.gc.generation", "http.route"}

@@ -11,6 +11,7 @@ from tests.fakes import MIB, fake_probes
 
 from opentelemetry.instrumentation.memory import MemoryConfig, _casework
 from opentelemetry.instrumentation.memory._judge import Judge
+from opentelemetry.instrumentation.memory._outlets import Outlets
 from opentelemetry.instrumentation.memory._response import Response
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
@@ -55,7 +56,7 @@ def make(told: Told) -> Callable[[MemoryConfig], Response]:
         sample = sampler.take()
         assert sample is not None
         judge.consider(sample)
-        return Response(config, clock, sampler, judge, told.listen)
+        return Response(config, clock, sampler, judge, Outlets(on_evidence=told.listen))
 
     return make_response
 

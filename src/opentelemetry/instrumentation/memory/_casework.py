@@ -6,10 +6,16 @@ Loaded with the first alarm: most processes never need it.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from opentelemetry.instrumentation.memory._attribution.allocator import AllocatorInquiry
+from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
+from opentelemetry.instrumentation.memory._attribution.live_bytes import live_bytes_reader
 from opentelemetry.instrumentation.memory._attribution.mappings import MappingInquiry
+from opentelemetry.instrumentation.memory._attribution.request_watch import RequestWatch
+from opentelemetry.instrumentation.memory._attribution.route_counter import RouteCounter
+from opentelemetry.instrumentation.memory._attribution.route_inquiry import RouteInquiry
 from opentelemetry.instrumentation.memory._attribution.sites import SiteInquiry, end_in_child
 from opentelemetry.instrumentation.memory._investigator import Investigator
 from opentelemetry.instrumentation.memory.config import service_identity
@@ -23,14 +29,16 @@ from opentelemetry.instrumentation.memory.responders.snapshot_document import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from opentelemetry.instrumentation.memory._attribution.inquiry import Inquiry
     from opentelemetry.instrumentation.memory._investigator import Occasion
     from opentelemetry.instrumentation.memory._judge import Judge
+    from opentelemetry.instrumentation.memory._outlets import Outlets
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
     from opentelemetry.instrumentation.memory.config import MemoryConfig
-    from opentelemetry.instrumentation.memory.evidence import Evidence
+    from opentelemetry.instrumentation.memory.evidence import Evidence, RouteGrowth
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
@@ -46,26 +54,37 @@ class Casework:
         clock: The time, and what looking costs.
         sampler: Of the same process.
         judge: Of the same process.
-        on_evidence: Called with the verdict that holds by then and with what was found.
+        outlets: Where what is found goes, and whose requests are counted.
+        without_forks: Lets forks wait while a lock is held that a child could not release.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that one process consists of
         self,
         config: MemoryConfig,
         clock: Clock,
         sampler: Sampler,
         judge: Judge,
-        on_evidence: Callable[[LeakVerdict, Evidence], None] | None = None,
+        outlets: Outlets,
+        *,
+        without_forks: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._clock = clock
         self._sampler = sampler
         self._judge = judge
-        self._on_evidence = on_evidence
+        self._outlets = outlets
         directory = config.snapshot_directory
         self._writer = None if directory is None else SnapshotWriter(directory)
         self._is_automatic = config.evidence
+        self._routes = RouteCounter()
+        self._routes.attach(outlets.tracer_provider())
+        if config.request_watch_bytes is not None:
+            self._routes.watch_requests(
+                RequestWatch(
+                    config.request_watch_bytes, live_bytes_reader(), outlets.record_request, clock
+                )
+            )
         self.investigator = Investigator(
-            _inquiries(config, clock, sampler),
+            _inquiries(config, clock, sampler, self._routes, without_forks),
             clock,
             config.evidence_budget_percent / 100,
             lambda: sampler.latest,
@@ -75,6 +94,22 @@ class Casework:
     def notice(self, verdict: LeakVerdict, sample: MemorySample) -> None:
         """Do what a verdict calls for; called by the thread that samples."""
         self.investigator.notice(verdict, sample, is_automatic=self._is_automatic)
+        if self._is_automatic and verdict.state in ("suspected", "confirmed"):
+            # Requests count for both heaps alike.
+            is_mapped = verdict.segment == "other_anonymous"
+            self._routes.start("other_anonymous" if is_mapped else None)
+        elif self._routes.is_watching and not self.investigator.is_under_way():
+            self._routes.stop()
+        self._routes.observe(sample)
+
+    def route_growth(self) -> tuple[RouteGrowth, ...]:
+        """Return the routes that keep memory, as far as is known while risk is raised."""
+        return self._routes.growth()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End what is under way, for good."""
+        self.investigator.stop(timeout_seconds)
+        self._routes.detach()
 
     def snapshot(self, reason: SnapshotReason) -> dict[str, Any]:
         """Return a snapshot's document of what is known now; write it where a directory is set."""
@@ -105,26 +140,36 @@ class Casework:
         return "nothing was investigated since the process began"
 
     def end_in_child(self) -> None:
-        """End the tracing of allocations that a forked child has inherited."""
+        """End what a forked child has inherited of tracing and counting."""
         end_in_child()
+        self._routes.detach()
 
     def _deliver(self, evidence: Evidence, occasions: frozenset[Occasion]) -> None:
         verdict = self._judge.verdict
-        if self._on_evidence is not None and verdict is not None:
-            self._on_evidence(verdict, evidence)
+        if verdict is not None:
+            self._outlets.on_evidence(verdict, evidence)
         for reason in _WRITTEN:
             if reason in occasions:
                 self.snapshot(reason)
 
 
-def _inquiries(config: MemoryConfig, clock: Clock, sampler: Sampler) -> Sequence[Inquiry]:
+def _inquiries(
+    config: MemoryConfig,
+    clock: Clock,
+    sampler: Sampler,
+    routes: RouteCounter,
+    without_forks: Callable[[], AbstractContextManager[None]],
+) -> Sequence[Inquiry]:
     return (
         MappingInquiry(clock),
         AllocatorInquiry(clock, lambda: sampler.native_cost_seconds),
+        RouteInquiry(routes),
+        ContainerInquiry(clock),
         SiteInquiry(
             clock,
             config.evidence_frames,
             config.evidence_budget_percent / 100,
             config.snapshot_directory,
+            without_forks=without_forks,
         ),
     )

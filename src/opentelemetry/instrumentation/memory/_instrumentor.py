@@ -11,6 +11,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,  # the module tells type checkers to skip it
 )
 from opentelemetry.metrics import get_meter_provider
+from opentelemetry.trace import get_tracer_provider
 
 from opentelemetry.instrumentation.memory._events import LeakEvents
 from opentelemetry.instrumentation.memory._metrics import (
@@ -18,6 +19,8 @@ from opentelemetry.instrumentation.memory._metrics import (
     is_placeholder,
     reporter_for,
 )
+from opentelemetry.instrumentation.memory._outlets import Outlets
+from opentelemetry.instrumentation.memory._request_growth import request_growth
 from opentelemetry.instrumentation.memory._roles import process_role
 from opentelemetry.instrumentation.memory._runtime import Runtime
 from opentelemetry.instrumentation.memory._sdk_locks import unwatch, watch
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
 
     from opentelemetry.instrumentation.memory.evidence import Evidence
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 # What every OpenTelemetry instrumentor may be handed, and this one has no use for.
-_FOREIGN_OPTIONS: Final = frozenset({"tracer_provider", "event_logger_provider"})
+_FOREIGN_OPTIONS: Final = frozenset({"event_logger_provider"})
 
 
 def _keep_what_is_allowed(self: object, **options: Any) -> None:
@@ -122,7 +126,8 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         """Start to sample and to report.
 
         Args:
-            **kwargs: `meter_provider`, `logger_provider`, and any setting of `MemoryConfig`.
+            **kwargs: `meter_provider`, `logger_provider`, `tracer_provider`, and any setting of
+                `MemoryConfig`.
 
         Raises:
             ConfigError: An argument is unknown or not allowed. Nothing else is ever raised.
@@ -130,10 +135,14 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         options = {name: value for name, value in kwargs.items() if name not in _FOREIGN_OPTIONS}
         provider = options.pop("meter_provider", None)
         logger_provider = options.pop("logger_provider", None)
+        tracer_provider = options.pop("tracer_provider", None)
         config = MemoryConfig.resolve(options)
         try:
             self._start(
-                config, get_meter_provider() if provider is None else provider, logger_provider
+                config,
+                get_meter_provider() if provider is None else provider,
+                logger_provider,
+                tracer_provider,
             )
         except Exception:
             _logger.exception("memory instrumentation could not start; the application goes on")
@@ -144,6 +153,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         config: MemoryConfig,
         provider: MeterProvider,
         logger_provider: LoggerProvider | None,
+        tracer_provider: TracerProvider | None,
     ) -> None:
         role = process_role(sys.orig_argv)
         if role == "resource_tracker":
@@ -152,7 +162,13 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         if reporter is None:
             return
         events = LeakEvents(logger_provider)
-        self._runtime = Runtime(config, on_change=events.notice, on_evidence=events.add)
+        outlets = Outlets(
+            on_change=events.notice,
+            on_evidence=events.add,
+            tracer_provider=lambda: tracer_provider or get_tracer_provider(),
+            record_request=request_growth(provider),
+        )
+        self._runtime = Runtime(config, outlets=outlets)
         self._reporter = reporter
         reporter.attach(self._runtime, has_process_metrics=config.process_metrics)
         watch(provider)

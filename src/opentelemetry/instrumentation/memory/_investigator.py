@@ -70,6 +70,7 @@ class Investigator:
         self._thread: threading.Thread | None = None
         self._stop: threading.Lock | None = None
         self._is_looking = False
+        self._is_told = False
         self._is_stopped = False
         self.cpu_seconds = 0.0
         self.evidence: Evidence | None = None
@@ -131,7 +132,7 @@ class Investigator:
         evidence = self.evidence
         return (
             before == "suspected"
-            and not self.is_under_way()
+            and self._is_told
             and evidence is not None
             and evidence.conclusion.kind != "unsure"
         )
@@ -142,7 +143,7 @@ class Investigator:
         self._occasions |= occasions
         if self.is_under_way() or self._is_stopped:
             return
-        self._began_at = sample.taken_at_seconds
+        self._began_at, self._is_told = sample.taken_at_seconds, False
         investigation = Investigation(
             self._inquiries,
             _case(verdict, sample),
@@ -168,6 +169,8 @@ class Investigator:
             before = self._clock.thread_cpu()
             while not stop.acquire(timeout=wait_seconds or 0.0):
                 wait_seconds = investigation.step()
+                if investigation.interim is not None and wait_seconds is not None:
+                    self._tell_interim(investigation.interim)
                 after = self._clock.thread_cpu()
                 self.cpu_seconds += after - before
                 before = after
@@ -184,8 +187,13 @@ class Investigator:
         finally:
             investigation.close()
 
+    def _tell_interim(self, evidence: Evidence) -> None:
+        if evidence is not self.evidence:
+            self.evidence = evidence
+            self._tell(frozenset())
+
     def _tell(self, occasions: frozenset[Occasion]) -> None:
-        evidence = self.evidence
+        evidence, self._is_told = self.evidence, True
         if evidence is None:
             return
         try:

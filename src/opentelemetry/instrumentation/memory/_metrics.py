@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
+    from opentelemetry.instrumentation.memory.evidence import RouteGrowth
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 
@@ -38,6 +39,10 @@ class SampleSource(Protocol):
         """Return what the leak detector thinks, or None before its first sample."""
         ...
 
+    def route_growth(self) -> tuple[RouteGrowth, ...]:
+        """Return the routes that are known to keep memory."""
+        ...
+
     def cpu_seconds(self) -> float:
         """Return the CPU time that this package has used in this process."""
         ...
@@ -53,10 +58,11 @@ class SampleSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one collection reports: a sample, and the verdict at that moment."""
+    """What one collection reports: a sample, and what was thought and known at that moment."""
 
     sample: MemorySample
     verdict: LeakVerdict | None
+    routes: tuple[RouteGrowth, ...] = ()
 
 
 Point = tuple[float, "dict[str, Any] | None"]
@@ -113,6 +119,10 @@ def _growth(reading: Reading) -> Iterable[Point]:
 def _time_to_exhaustion(reading: Reading) -> Iterable[Point]:
     seconds = None if reading.verdict is None else reading.verdict.time_to_exhaustion_seconds
     return () if seconds is None else ((seconds, None),)
+
+
+def _routes(reading: Reading) -> Iterable[Point]:
+    return [(each.bytes_per_request, {"http.route": each.route}) for each in reading.routes]
 
 
 CPU_TIME: Final = Instrument(
@@ -203,6 +213,13 @@ INSTRUMENTS: Final = (
         "s",
         "Time until the limit is reached at that growth rate.",
         _time_to_exhaustion,
+    ),
+    Instrument(
+        "process.memory.route.growth",
+        "observable_gauge",
+        "By",
+        "Bytes that a request of the route keeps, where that is certain.",
+        _routes,
     ),
     CPU_TIME,
     Instrument(
@@ -302,7 +319,11 @@ class Reporter:
         if name in self._reported or reading is None or reading.sample.pid != os.getpid():
             self._reported.clear()
             sample = source.sample_for_collection()
-            reading = None if sample is None else Reading(sample, source.latest_verdict())
+            reading = (
+                None
+                if sample is None
+                else Reading(sample, source.latest_verdict(), source.route_growth())
+            )
             self._reading = reading
         self._reported.add(name)
         return reading

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opentelemetry.instrumentation.memory._investigator import Occasion
     from opentelemetry.instrumentation.memory._judge import Judge
     from opentelemetry.instrumentation.memory._response import Response
@@ -47,16 +49,12 @@ class Process:
         Here files may be read and written, and an investigation started.
         """
         verdict = self.judge.consider_and_learn(sample)
-        self.sampler.risk = verdict.risk
         if self.response.is_loading_due(verdict):
             # The lock of a module that is being imported is never released in a forked child.
-            self.acquire_guard()
-            try:
-                self.response.load()
-            finally:
-                with contextlib.suppress(RuntimeError):
-                    self.guard.release()
+            with self.without_forks():
+                self.response.load(self.without_forks)
         self.response.notice(verdict, sample)
+        self.sampler.risk = max(verdict.risk, self.response.least_risk)
         if self.signal is not None:
             self.signal.keep_in_place()
 
@@ -72,6 +70,16 @@ class Process:
         """Return the CPU time that this package has used in this process."""
         threads = self.thread_cpu_seconds() + self.response.cpu_seconds
         return threads + self.collection_cpu_seconds
+
+    @contextlib.contextmanager
+    def without_forks(self) -> Iterator[None]:
+        """Let forks of this process wait, for a moment, until this ends."""
+        is_held = self.acquire_guard()
+        try:
+            yield
+        finally:
+            if is_held:
+                self.guard.release()
 
     def request(self, occasion: Occasion) -> None:
         """Ask for an investigation, now; takes no lock."""

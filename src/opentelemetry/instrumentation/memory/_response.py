@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory.responders.near_limit import NearLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from opentelemetry.instrumentation.memory._casework import Casework
     from opentelemetry.instrumentation.memory._investigator import Occasion
     from opentelemetry.instrumentation.memory._judge import Judge
+    from opentelemetry.instrumentation.memory._outlets import Outlets
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
     from opentelemetry.instrumentation.memory.config import MemoryConfig
-    from opentelemetry.instrumentation.memory.evidence import Evidence
+    from opentelemetry.instrumentation.memory.evidence import Evidence, RouteGrowth
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
+
+# From here on samples come often.
+_RAISED_RISK: Final = 0.5
 
 
 class Response:
@@ -27,7 +33,7 @@ class Response:
         clock: The time, and what looking costs.
         sampler: Of the same process.
         judge: Of the same process.
-        on_evidence: Called with the verdict that holds by then and with what was found.
+        outlets: Where what is found goes, and whose requests are counted.
     """
 
     def __init__(
@@ -36,13 +42,13 @@ class Response:
         clock: Clock,
         sampler: Sampler,
         judge: Judge,
-        on_evidence: Callable[[LeakVerdict, Evidence], None] | None = None,
+        outlets: Outlets,
     ) -> None:
         self._config = config
         self._clock = clock
         self._sampler = sampler
         self._judge = judge
-        self._on_evidence = on_evidence
+        self._outlets = outlets
         self._near_limit = NearLimit()
         self._requests: set[Occasion] = set()
         self._casework: Casework | None = None
@@ -57,6 +63,16 @@ class Response:
         """The CPU time that investigations have used."""
         return 0.0 if self._casework is None else self._casework.investigator.cpu_seconds
 
+    @property
+    def least_risk(self) -> float:
+        """The risk that the sampler reckons with at least: a look on demand needs samples, too."""
+        is_looking = self._casework is not None and self._casework.investigator.is_under_way()
+        return _RAISED_RISK if is_looking else 0.0
+
+    def route_growth(self) -> tuple[RouteGrowth, ...]:
+        """Return the routes that keep memory, as far as is known while risk is raised."""
+        return () if self._casework is None else self._casework.route_growth()
+
     def request(self, occasion: Occasion) -> None:
         """Ask for an investigation, whatever the risk; it begins with the next sample.
 
@@ -66,19 +82,35 @@ class Response:
 
     def is_loading_due(self, verdict: LeakVerdict) -> bool:
         """Tell whether this verdict is the first that calls for casework."""
+        if self._casework is not None:
+            return False
         is_alarming = verdict.state in ("suspected", "confirmed") or verdict.segment == "retained"
-        is_called_for = bool(self._requests) or (self._config.evidence and is_alarming)
-        return self._casework is None and is_called_for
+        return (
+            bool(self._requests)
+            or self._config.request_watch_bytes is not None
+            or (self._config.evidence and is_alarming)
+        )
 
-    def load(self) -> Casework:
-        """Return the casework; the first time its modules are imported, in about 30 ms."""
+    def load(
+        self, without_forks: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Casework:
+        """Return the casework; the first time its modules are imported, in about 30 ms.
+
+        Args:
+            without_forks: Lets forks wait while a lock is held that a child could not release.
+        """
         if self._casework is None:
             from opentelemetry.instrumentation.memory._casework import (  # noqa: PLC0415 - see above
                 Casework,
             )
 
             self._casework = Casework(
-                self._config, self._clock, self._sampler, self._judge, self._on_evidence
+                self._config,
+                self._clock,
+                self._sampler,
+                self._judge,
+                self._outlets,
+                without_forks=without_forks,
             )
         return self._casework
 
@@ -104,4 +136,4 @@ class Response:
     def stop(self, timeout_seconds: float) -> None:
         """End an investigation that is under way, for good."""
         if self._casework is not None:
-            self._casework.investigator.stop(timeout_seconds)
+            self._casework.stop(timeout_seconds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._baseline_store import BaselineStore
 from opentelemetry.instrumentation.memory._judge import Judge
+from opentelemetry.instrumentation.memory._outlets import Outlets
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._process import GUARD_TIMEOUT_SECONDS, Process
 from opentelemetry.instrumentation.memory._response import Response
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._investigator import Occasion
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
-    from opentelemetry.instrumentation.memory.evidence import Evidence
+    from opentelemetry.instrumentation.memory.evidence import Evidence, RouteGrowth
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 _logger = logging.getLogger(__name__)
@@ -46,12 +47,10 @@ class Runtime:
         self,
         config: MemoryConfig,
         clock: Clock | None = None,
-        on_change: Callable[[LeakVerdict], None] | None = None,
-        on_evidence: Callable[[LeakVerdict, Evidence], None] | None = None,
+        outlets: Outlets | None = None,
     ) -> None:
         self._config = config
-        self._on_change = on_change
-        self._on_evidence = on_evidence
+        self._outlets = Outlets() if outlets is None else outlets
         self._clock: Clock = SystemClock() if clock is None else clock
         self._processes: dict[int, Process] = {}
         self._began_pid = os.getpid()
@@ -151,6 +150,11 @@ class Runtime:
         process = self._processes.get(os.getpid())
         return None if process is None else process.response.evidence
 
+    def route_growth(self) -> tuple[RouteGrowth, ...]:
+        """Return the routes that keep memory, as far as is known while risk is raised."""
+        process = self._processes.get(os.getpid())
+        return () if process is None else process.response.route_growth()
+
     def request(self, occasion: Occasion) -> None:
         """Ask for an investigation of this process, now; takes no lock."""
         process = self._processes.get(os.getpid())
@@ -220,11 +224,11 @@ class Runtime:
             sampler = Sampler(self._config, probes, self._clock, parent)
             judge = Judge(
                 self._config.max_interval_seconds,
-                self._on_change,
+                self._outlets.on_change,
                 self._baseline_store(pid),
                 self._clock.epoch,
             )
-            response = Response(self._config, self._clock, sampler, judge, self._on_evidence)
+            response = Response(self._config, self._clock, sampler, judge, self._outlets)
             fresh = Process(pid, sampler, judge, response, self._signal)
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)

@@ -37,6 +37,8 @@ _KINDS: Final[dict[Segment | None, tuple[EvidenceKind, ...]]] = {
 }
 # Allocations are watched last and alone: watching them slows down what the others would measure.
 _LAST: Final[EvidenceKind] = "sites"
+# What the others have found is not kept back for it: there may be little time.
+_SLOWEST: Final[EvidenceKind] = "routes"
 _LONGEST_SECONDS: Final = 1800.0
 # Between two pieces of one piece of work others get their turn; a longer rest is asked for.
 _TURN_SECONDS: Final = 0.001
@@ -93,6 +95,7 @@ class Investigation:
         self._findings: dict[EvidenceKind, Findings] = {}
         self._costs: list[Cost] = []
         self._skipped: list[Skipped] = []
+        self.interim: Evidence | None = None
         self.evidence: Evidence | None = None
 
     def step(self) -> float | None:
@@ -100,7 +103,9 @@ class Investigation:
         now = self._clock.now()
         if now - self._began_at > _LONGEST_SECONDS:
             self._give_up("the investigation had taken too long by then")
-        if not [each for each in self._under_way if each.inquiry.kind != "routes"]:
+        if not [each for each in self._under_way if each.inquiry.kind != _SLOWEST]:
+            if self._under_way and not self._waiting and self.interim is None:
+                self.interim = self._draw_conclusion()
             self._under_way += [self._begin(inquiry) for inquiry in self._waiting]
             self._waiting = []
         if not self._under_way:
