@@ -22,11 +22,15 @@ from tests.pipeline import Collector
 from tests.tools import Server, eventually, free_ports, running
 
 from opentelemetry.instrumentation.memory._commands.watch.fleet import Fleet
-from opentelemetry.instrumentation.memory._commands.watch.settings import WatchSettings
+from opentelemetry.instrumentation.memory._commands.watch.grpc_server import GrpcServer
+from opentelemetry.instrumentation.memory._commands.watch.receiving import Receiver
+from opentelemetry.instrumentation.memory._commands.watch.settings import Address, WatchSettings
 from opentelemetry.instrumentation.memory._commands.watch.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from opentelemetry.instrumentation.memory._commands.watch.tally import RequestOutcome
 
 COMMAND = Path(sys.executable).parent / "opentelemetry-memory"
 # Their time is in their points: a working day is sent within seconds.
@@ -264,3 +268,28 @@ def test_the_collector_keeps_what_the_watch_cannot_take_yet(
         sent_to = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}
         with running("watch", [*command, *ANY_TIME], tmp_path, sent_to) as late:
             eventually(lambda: _same(set(sink.events), expected), server, late, seconds=120)
+
+
+def test_the_collector_comes_back_when_it_is_told_to(tmp_path: Path) -> None:
+    settings = WatchSettings(
+        grpc=Address("127.0.0.1", 0), max_age_seconds=1e9, max_future_seconds=1e9
+    )
+    way_in = Receiver(Fleet(settings, Tally()), Tally(), settings.max_request_bytes, 1)
+    way_in.enter()
+    own = GrpcServer(settings, way_in)
+    own.start()
+    env = {"WATCH_ENDPOINT": f"127.0.0.1:{own.port}"}
+    collector = Collector.on_free_ports(tmp_path / "collector", "watch.yaml", env=env)
+    try:
+        with collector.running() as server:
+            post(f"{collector.url('OTLP_HTTP_PORT')}/v1/metrics", range(1))
+            eventually(lambda: _counted(way_in, "busy"), server)
+            way_in.leave()
+            eventually(lambda: _counted(way_in, "accepted"), server)
+    finally:
+        own.stop(1)
+    assert len(way_in.fleet.identities()) == len(FLEET)
+
+
+def _counted(way_in: Receiver, outcome: RequestOutcome) -> None:
+    assert way_in.tally.requests[outcome]
