@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.memory.model import (
     Partition,
     Segment,
 )
+from opentelemetry.instrumentation.memory.track import track
 from opentelemetry.instrumentation.memory.version import __version__
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "Partition",
     "Segment",
     "__version__",
+    "track",
 ]
