@@ -8,8 +8,9 @@ what is done about it:
   much of each there is shows in the errors, and both sides are filtered accordingly
   (`_passing_part`): an exponentially weighted moving average, as in an ARIMA(0,1,1) model.
 - What a request keeps for seconds looks like what it keeps for good while counts go up and down.
-  So whatever stands out is looked at again beside columns of memory that fades (`LIFETIMES`), and
-  only what they leave over is kept. What a request holds until it ends has a column from the start.
+  So whatever stands out is looked at again beside columns of memory that fades (`LIFETIMES`): if
+  they explain most of it, it is not told; if they certainly explain some, the rest is what counts.
+  What a request holds until it ends has a column from the start.
 - A table that is loaded once is no fault of the requests that finished beside it. Such single
   steps are cut (`_without_steps`). A fall is not, unless it gives back what was cut before: it is
   the collector's, and what grew before it must pay for it.
@@ -42,6 +43,8 @@ LIFETIMES: Final = (0.01, 0.04)  # of memory that fades, as parts of what was wa
 _CHANCE_OF_FALSE_ALARM: Final = 0.005
 _LEAST_INTERVALS_PER_COLUMN: Final = 4
 _MOST_SECOND_LOOKS: Final = 4
+# What the second look must leave of the first estimate, or it is not told.
+_LEAST_PART_LEFT: Final = 0.25
 
 _PASSING_PARTS: Final = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _FIRST_PASSING_PART: Final = 0.5
@@ -141,9 +144,17 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
         yield from wider.prepare()
         wider.solve(cut)
         again, _ = yield from wider.deviations(cut)
-        for index in notable:
-            weights[index] = nearest[index] = wider.solution[index]
-            deviations[index] = again[index]
+        behind = len(wider.solution) - len(fading)
+        doubtful = set()
+        for place, index in enumerate(notable):
+            if wider.solution[index] < _LEAST_PART_LEFT * weights[index]:
+                doubtful.add(index)
+            own = range(behind + place, len(wider.solution), len(notable))
+            # Only where something does fade for certain: these columns cost precision.
+            if any(wider.solution[each] > strict * again[each] for each in own):
+                weights[index] = nearest[index] = wider.solution[index]
+                deviations[index] = again[index]
+        notable = [index for index in notable if index not in doubtful]
     return tuple(
         _UNKNOWN
         if model.is_mixture(index)

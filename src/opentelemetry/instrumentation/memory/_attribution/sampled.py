@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WINDOW: Final = 31
-_LEAST_DISPERSION, _MOST_DISPERSION = 0.3, 10.0
+_LEAST_DISPERSION: Final = 0.3
 
 
 def expected_counts(
@@ -37,7 +37,7 @@ def expected_counts(
     )
     scatter = departures / total * _WINDOW / (_WINDOW - 1)
     dispersion = 1 + (scatter - 1) / probability
-    dispersion = min(max(dispersion, _LEAST_DISPERSION), _MOST_DISPERSION)
+    dispersion = max(dispersion, _LEAST_DISPERSION)
     weight = dispersion / (1 + probability * (dispersion - 1))
     cells = len(seen) * len(seen[0])
     error = math.sqrt(2 / cells) * max(scatter, 1.0) / probability / dispersion
