@@ -96,6 +96,16 @@ def write(table: str, everything: str) -> None:
     README.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")
 
 
+def draw_curve(results: Results) -> None:
+    """Draw how far the detector's risk can be believed, beside README.md."""
+    from plot import draw_reliability  # noqa: PLC0415  matplotlib only when a picture is asked for
+
+    moments: dict[str, list[tuple[float, bool]]] = {}
+    for label, outcome in results.get((DETECTOR, None), []):
+        moments.setdefault(label.half, []).extend(outcome.moments)
+    draw_reliability(README.with_name("reliability.png"), moments)
+
+
 def main() -> None:
     """Judge what the command line asks for."""
     options = arguments()
@@ -126,6 +136,7 @@ def main() -> None:
         if options.write:
             half = [(j, [o for lb, o in results[j, None] if lb.half == "test"]) for j in judges]
             write(report.comparison(half, markdown=True), text)
+            draw_curve(results)
         print(f"{time.monotonic() - began:.0f} s on {options.jobs} processes")
     if options.json:
         lines = [

@@ -1,12 +1,18 @@
-"""Draw one series of the catalogue with what the detector thought of it."""
+"""Draw one series with what the detector thought of it, or how far its risk can be believed."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from judges import DETECTOR, opinions
+from scoring import reliability
 from series import labels, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -44,3 +50,26 @@ def draw(name: str) -> str:
     figure.tight_layout()
     figure.savefig(f"{name}.png", dpi=110)
     return f"{name}.png"
+
+
+def draw_reliability(path: Path, moments: Mapping[str, Sequence[tuple[float, bool]]]) -> None:
+    """Write the share of leaks by risk, with how often each risk was given, for each half."""
+    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(6, 6), height_ratios=(3, 1))
+    upper.plot((0, 1), (0, 1), color="grey", lw=0.8, ls="--", label="as promised")
+    width = 0.03
+    for number, (half, pairs) in enumerate(moments.items()):
+        bins = [each for each in reliability(pairs) if each.count]
+        risks = [each.mean_risk for each in bins]
+        upper.plot(risks, [each.leak_share for each in bins], marker="o", label=f"{half} half")
+        beside = [(each.mean_risk or 0.0) + (number - 0.5) * width for each in bins]
+        lower.bar(beside, [each.count for each in bins], width=width)
+    upper.set_ylabel("share that was in a leak")
+    upper.set_ylim(-0.02, 1.02)
+    upper.set_title("Twenty moments of each run")
+    upper.legend()
+    lower.set_yscale("log")
+    lower.set_ylabel("moments")
+    lower.set_xlabel("risk")
+    figure.tight_layout()
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+    plt.close(figure)

@@ -165,6 +165,8 @@ def _load() -> Iterator[Recipe]:
         ("run", 0.25, 480, 0.2, 0.5, 22.0),
         ("hour", 1.0, 1200, 0.1, 0.35, 70.0),
         ("late", 10.0, 900, 0.5, 0.8, 45.0),
+        ("after_hours", 10.0, 2880, 0.7, 0.76, 45.0),
+        ("after_a_day", 60.0, 2880, 0.6, 0.64, 60.0),
     ):
         name = f"ok_rollout_{label}"
         rng = generator(name)

@@ -34,6 +34,8 @@ def _straight() -> Iterator[Recipe]:
         ("quiet_day", 60.0, 1440, 0.35, 60.0),
         ("late_run", 0.25, 640, 0.55, 16.0),
         ("small_day", 60.0, 1200, 0.15, 5.0),
+        ("after_hours", 10.0, 2880, 0.65, 40.0),
+        ("after_a_day", 60.0, 2880, 0.7, 50.0),
     ):
         name = f"leak_registry_{label}"
         rng = generator(name)

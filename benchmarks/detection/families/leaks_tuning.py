@@ -34,6 +34,8 @@ def _straight() -> Iterator[Recipe]:
         ("quiet_hours", 10.0, 900, 0.3, 50.0),
         ("late_hour", 1.0, 1200, 0.6, 40.0),
         ("small_hours", 10.0, 900, 0.2, 5.0),
+        ("after_hours", 10.0, 2880, 0.6, 35.0),
+        ("after_a_day", 60.0, 2880, 0.7, 45.0),
     ):
         name = f"leak_straight_{label}"
         rng = generator(name)

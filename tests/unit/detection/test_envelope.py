@@ -59,7 +59,6 @@ def test_line_is_straight_and_its_pace_is_its_slope() -> None:
     assert rise.bytes_per_second == pytest.approx(2.0)
     assert rise.fallen_back == 0.0
     assert rise.height_given_back == 0.0
-    assert rise.noise == 0.0
 
 
 def test_line_on_an_irregular_clock_is_straight() -> None:
@@ -84,8 +83,31 @@ def test_single_step_is_most_of_its_rise() -> None:
 
 def test_rise_that_was_given_back_is_remembered_by_its_height() -> None:
     tooth = [float(i % 30) for i in range(60)]
-    rise = longest([*tooth, *(each / 10 for each in LINE)])
-    assert max(rise.height_given_back, rise.noise) == pytest.approx(29.0)
+    rise = longest([*tooth, *(each / 10 for each in LINE[:60])])
+    assert rise.height_given_back == pytest.approx(29.0)
+
+
+def test_rise_that_was_given_back_fades_once_the_series_is_four_times_as_old() -> None:
+    quiet = [0.0] * 60
+    tooth = [float(i) for i in range(30)]
+
+    def remembered(quiet_blocks: int) -> float:
+        rest = [0.0] * quiet_blocks
+        return longest([*quiet, *tooth, *rest, *(each / 10 for each in LINE)]).height_given_back
+
+    assert remembered(90) == pytest.approx(29.0)
+    assert remembered(540) == pytest.approx(29.0 / 2, rel=0.01)
+
+
+def test_quiet_before_counts_from_the_last_rise_of_any_size() -> None:
+    wobble = [0.01 * (i % 3) for i in range(30)]
+    levels = [*LINE[:20], *(40 + each for each in wobble), *(41.0 + i for i in range(40))]
+    rise = max(floor_of(levels).rises(), key=lambda each: each.quiet_before)
+    assert rise.quiet_before == pytest.approx(30 / 38, rel=0.25)
+
+
+def test_line_has_no_quiet_before_it() -> None:
+    assert max(rise.quiet_before for rise in floor_of(LINE).rises()) < 0.2
 
 
 def test_pace_before_compares_with_the_like_time_before() -> None:

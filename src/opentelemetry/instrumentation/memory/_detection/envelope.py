@@ -25,6 +25,10 @@ _DURATION_BINS: Final = 8
 _MINIMUM_BLOCKS: Final = 12
 _MINIMUM_STEPS: Final = 4
 CONFIRMING_BLOCKS: Final = 1
+# A floor that has risen by less than this share of a later rise stood still before it.
+_STILL: Final = 0.1
+# What was given back counts in full until the series is so many times as old as it was then.
+_FADES_FROM: Final = 4.0
 
 
 class Rise(NamedTuple):
@@ -38,8 +42,8 @@ class Rise(NamedTuple):
             down (0.06 for the second half of a logarithm), below 0 when it accelerates.
         largest_step: The largest single step, as a share of the height.
         height_given_back: The highest rise of like duration (a third or more) that did not last.
-        noise: The highest rise of shorter duration that did not last.
         pace_before: The floor's rise per second in the like time before, as a share of this one's.
+        quiet_before: For how long the floor stood still before it, in durations of this rise.
         share_of_history: Its duration as a share of all that was seen.
         fallen_back: How far below its peak the series is now, as a share of the height.
         bytes_per_second: Its pace.
@@ -51,8 +55,8 @@ class Rise(NamedTuple):
     concavity: float
     largest_step: float
     height_given_back: float
-    noise: float
     pace_before: float
+    quiet_before: float
     share_of_history: float
     fallen_back: float
     bytes_per_second: float
@@ -64,7 +68,8 @@ class KeptFloor:
     Samples are averaged in blocks of fixed length. Step i of the staircase says: from that block on
     the series has stayed at or above this level. A new low removes the steps above it (a monotonic
     stack, O(1) amortised), and the rise that they stood for is remembered by its duration: it was
-    innocent. A sawtooth, a batch or a season is a rise that is given back; a cache is one whose
+    innocent. It fades once the series is several times as old, unless the level fell lower since.
+    A sawtooth, a batch or a season is a rise that is given back; a cache is one whose
     steps get lower; a leak is one that does neither.
     """
 
@@ -80,7 +85,8 @@ class KeptFloor:
         self._recent = [0.0] * (CONFIRMING_BLOCKS + 1)
         # Steps as (block, time, level, peak since), oldest first.
         self._steps = array("d")
-        self._given_back = array("d", [0.0] * _DURATION_BINS)
+        # The highest rise of each duration that was given back, and the block in which it was.
+        self._given_back = array("d", [0.0, 0.0] * _DURATION_BINS)
 
     def add(self, time: float, value: float, weight: int = 1) -> tuple[float, float] | None:
         """Add the mean of `weight` samples; return (time, level) of a block this completed."""
@@ -100,7 +106,7 @@ class KeptFloor:
         O(steps) for all of them together.
         """
         steps = self._steps
-        last = earlier = len(steps) - _STRIDE
+        last = earlier = still = len(steps) - _STRIDE
         # The newest blocks only confirm what was there before them: no later block has yet shown
         # which part of their own level will be kept.
         ended = self._recent[0]
@@ -133,16 +139,18 @@ class KeptFloor:
             while earlier > 0 and steps[earlier + 1] > began - before:
                 earlier -= _STRIDE
             rise_before = base - steps[earlier + 2]
-            like, shorter = self._innocent_heights(blocks)
+            still = min(still, index - _STRIDE)
+            while still > 0 and base - steps[still - 2] <= _STILL * height:
+                still -= _STRIDE
             yield Rise(
                 samples=blocks * self.block_samples,
                 seconds=seconds,
                 height=height,
                 concavity=(area / seconds - level) / (top - level) - 0.5,
                 largest_step=largest / height,
-                height_given_back=like,
-                noise=shorter,
+                height_given_back=self._innocent_height(blocks),
                 pace_before=rise_before / before * seconds / height if before > 0 else 0.0,
+                quiet_before=(began - steps[still + 1]) / seconds,
                 share_of_history=seconds / age,
                 fallen_back=(peak - now_level) / height,
                 # The step up to the rise's first block belongs to the height: one block more.
@@ -191,7 +199,7 @@ class KeptFloor:
         floor._first, floor._recent, floor._now = first, recent, recent[-1]
         if len(values) != 3 * len(ago) or (floor.blocks > 0) != bool(ago):
             raise ValueError("damaged detector state: steps are missing")
-        if len(given_back) != _DURATION_BINS or min(given_back) < 0:
+        if len(given_back) != 2 * _DURATION_BINS or min(given_back) < 0:
             raise ValueError("damaged detector state: not what was given back")
         floor._given_back = given_back
         for block, *step in zip(ago, *_thirds(values), strict=True):
@@ -216,21 +224,29 @@ class KeptFloor:
         if self.blocks == 0:
             self._first = self._now
         began_block, began, peak = block, self._now, level
+        # The same level again is no news: what it had risen by before is remembered already.
+        has_fallen = bool(steps) and steps[-2] > level
         while steps and steps[-2] >= level:
             began_block, began, peak = steps[-4], steps[-3], max(peak, steps[-1])
             del steps[-_STRIDE:]
-        if began_block < block:
+        if has_fallen:
             bin_ = min(int(block - began_block).bit_length(), _DURATION_BINS - 1)
-            self._given_back[bin_] = max(self._given_back[bin_], peak - level)
+            if peak - level >= self._remembered(bin_):
+                self._given_back[2 * bin_] = peak - level
+                self._given_back[2 * bin_ + 1] = block
         steps.extend((began_block, began, level, peak))
         while len(steps) > _STRIDE and block - steps[_STRIDE] >= WINDOW_BLOCKS:
             del steps[:_STRIDE]
         self._recent = [*self._recent[1:], self._now]
         self.blocks += 1
 
-    def _innocent_heights(self, blocks: int) -> tuple[float, float]:
+    def _innocent_height(self, blocks: int) -> float:
         first_like = max(blocks // 3, 1).bit_length()
-        return max(self._given_back[first_like:], default=0.0), max(self._given_back[:first_like])
+        return max(map(self._remembered, range(first_like, _DURATION_BINS)), default=0.0)
+
+    def _remembered(self, bin_: int) -> float:
+        height, block = self._given_back[2 * bin_], self._given_back[2 * bin_ + 1]
+        return height * min(1.0, _FADES_FROM * block / max(self.blocks, 1))
 
 
 def _thirds(values: array[float]) -> tuple[array[float], array[float], array[float]]:

@@ -23,7 +23,6 @@ class Limits:
         least_share_of_resident: Height, as a share of the resident set before it.
         most_times_to_limit: Headroom, in heights.
         least_over_given_back: Height, in heights of like rises that were given back.
-        least_over_noise: Height, in heights of shorter rises that were given back.
         largest_step: Largest step, as a share of the height.
         most_concavity: How much it may slow down.
         most_fallen_back: How far below its peak it may be, as a share of the height.
@@ -36,7 +35,6 @@ class Limits:
     least_share_of_resident: float
     most_times_to_limit: float
     least_over_given_back: float
-    least_over_noise: float
     largest_step: float
     most_concavity: float
     most_fallen_back: float
@@ -49,9 +47,8 @@ class Limits:
 # What raises a verdict.
 RAISE: Final = Limits(
     least_share_of_resident=0.02,
-    most_times_to_limit=80.0,
+    most_times_to_limit=200.0,
     least_over_given_back=1.3,
-    least_over_noise=1.0,
     largest_step=0.27,
     most_concavity=0.05,
     most_fallen_back=0.35,
@@ -64,9 +61,8 @@ RAISE: Final = Limits(
 # withdraw what took long to establish.
 HOLD: Final = Limits(
     least_share_of_resident=0.015,
-    most_times_to_limit=120.0,
+    most_times_to_limit=300.0,
     least_over_given_back=0.9,
-    least_over_noise=0.7,
     largest_step=0.4,
     most_concavity=0.09,
     most_fallen_back=1.2,
@@ -80,16 +76,20 @@ _MOST_CONVEXITY: Final = 0.3
 # A rise that makes up nearly the whole history has no quiet before it to compare with.
 _WHOLE_HISTORY: Final = 0.97
 _MOST_CONCAVITY_OF_WHOLE_HISTORY: Final = 0.04
+# After a standstill half as long as the rise itself it is not the tail of an earlier one.
+_AFRESH: Final = 0.5
+# Quiet counts up to twice as long as the rise: else one that has run for a month would be
+# accused of its first ramp at once.
+_MOST_QUIET: Final = 2.0
 
 # Logistic regression over the labelled catalogue's tuning half, printed by
 # `benchmarks/detection/calibrate.py`.
 _WEIGHTS: Final = {
-    "duration": 2.00,
-    "concavity": -44.84,
-    "quiet_before": 2.05,
-    "largest_step": -2.12,
+    "duration": 1.34,
+    "concavity": -43.60,
+    "quiet_before": 0.97,
 }
-_INTERCEPT: Final = 0.71
+_INTERCEPT: Final = 0.60
 # Risk is 0.9 from where nine in ten verdicts of the tuning half are leaks.
 _SCORE_AT_HALF: Final = -1.1
 _SHARPNESS: Final = math.log(9) / 1.5
@@ -99,16 +99,15 @@ def features(rise: Rise) -> dict[str, float]:
     """Return what the regression weighs; all of it is free of scale and of level.
 
     Durations count in samples, since nothing else measures evidence on every time scale. A flat
-    stretch at the beginning of a rise is no part of its duration. The less of the history a rise
-    takes up, and the stiller it was before, the less it needs.
+    stretch at the beginning of a rise is no part of its duration but of the quiet before it. The
+    longer it was quiet before, the less a rise needs: what grows from the start may be warming up.
     """
     rising = rising_share(rise)
-    stillness_before = max(0.0, 1 - max(rise.pace_before, 0.0) / RAISE.most_pace_before)
+    quiet = min((rise.quiet_before + 1 - rising) / rising, _MOST_QUIET)
     return {
         "duration": math.log(rise.samples * rising / 300),
         "concavity": max(rise.concavity, 0.0),
-        "quiet_before": -math.log(rise.share_of_history * rising) * stillness_before,
-        "largest_step": rise.largest_step,
+        "quiet_before": math.log1p(quiet),
     }
 
 
@@ -131,7 +130,7 @@ def obstacle(  # noqa: PLR0911 - one return a reason, cheapest first: this runs 
         return "most of the growth came in a single step"
     if height < limits.least_over_given_back * rise.height_given_back:
         return "rises of this size have been given back before"
-    if height < limits.least_over_noise * rise.noise or rise.fallen_back > limits.most_fallen_back:
+    if rise.fallen_back > limits.most_fallen_back:
         return "the rise is within the usual fluctuation"
     if rise.concavity < -_MOST_CONVEXITY:
         return "nearly all of the growth is recent"
@@ -145,7 +144,7 @@ def _slows_down(rise: Rise, limits: Limits) -> bool:
         return True
     if rise.share_of_history > _WHOLE_HISTORY:
         return rise.concavity > _MOST_CONCAVITY_OF_WHOLE_HISTORY
-    if rise.pace_before <= limits.most_pace_before:
+    if rise.pace_before <= limits.most_pace_before or rise.quiet_before > _AFRESH:
         return False
     # It grew before this rise as well. Over its later part a saturating curve looks straight, so
     # the rise must be most of the history, higher than all before it, and straighter than a
