@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast tools matrix lint format types bench bench-detection bench-evidence chart clean
+.PHONY: help demo test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -53,8 +53,11 @@ bench: $(VENV)/.installed  ## Measure costs and rewrite benchmarks/README.md
 bench-detection: $(VENV)/.installed  ## Score the leak detector and its rivals on the catalogue
 	$(PY) benchmarks/detection/evaluate.py --robustness --write
 
-bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 27 programs, 15 minutes
+bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 27 programs, half an hour
 	$(PY) benchmarks/evidence/run.py
+
+bench-fleet: $(VENV)/.installed  ## Measure the watch with 10,000 processes, and write it down
+	$(PY) -m benchmarks.fleet.run
 
 chart: $(VENV)/.installed  ## Redraw the README's picture from a real run
 	$(PY) scripts/draw_chart.py
