@@ -1,0 +1,189 @@
+"""How far the bytes per request are off: by regression over routes, and by before-and-after.
+
+A real service of nine routes under 1 to 50 concurrent clients; two of its routes keep memory, and
+how much is known. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.trace import SpanKind
+
+from opentelemetry.instrumentation.memory._attribution.route_counter import (
+    RouteCounter,
+    live_bytes,
+)
+from opentelemetry.instrumentation.memory._attribution.route_inquiry import growth_by_route
+from opentelemetry.instrumentation.memory._probes import platform_probes
+from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
+from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+from opentelemetry.instrumentation.memory.config import MemoryConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.trace import Tracer
+
+ROUTES = ("/cart", "/home", "/item", "/list", "/news", "/pay", "/plan", "/search", "/user")
+KEPT_BYTES = {"/cart": 20_000, "/search": 8_000}
+_CONCURRENCY = (1, 5, 10, 20, 50)
+
+
+class Service:
+    """Serves requests in threads, and looks at memory before and after each, as one would."""
+
+    def __init__(self, tracer: Tracer, sampler: Sampler) -> None:
+        self._tracer = tracer
+        self._sampler = sampler
+        self._kept: list[Any] = []
+        self._is_over = threading.Event()
+        self.differences: dict[str, list[int]] = {route: [] for route in ROUTES}
+        self.served = dict.fromkeys(ROUTES, 0)
+
+    def run(self, clients: int, seconds: float, pace: float) -> list[threading.Thread]:
+        """Start that many clients, one request after the other each."""
+        threads = [
+            threading.Thread(target=self._client, args=(seed, pace)) for seed in range(clients)
+        ]
+        for thread in threads:
+            thread.start()
+        threading.Timer(seconds, self._is_over.set).start()
+        return threads
+
+    def is_over(self) -> bool:
+        """Tell whether the clients are done."""
+        return self._is_over.is_set()
+
+    def _client(self, seed: int, pace: float) -> None:
+        rnd = random.Random(seed)  # noqa: S311 - a seed, not a secret
+        while not self._is_over.is_set():
+            self._serve(rnd.choice(ROUTES), rnd)
+            self._is_over.wait(rnd.expovariate(1 / pace))
+
+    def _serve(self, route: str, rnd: random.Random) -> None:
+        before = self._live()
+        attributes = {"http.route": route}
+        with self._tracer.start_as_current_span("r", kind=SpanKind.SERVER, attributes=attributes):
+            passing = [bytes(rnd.randrange(2_000)) for _ in range(30)]
+            # As a database would: other requests run meanwhile.
+            self._is_over.wait(rnd.expovariate(1 / 0.03))
+            if route in KEPT_BYTES:
+                self._kept.append(bytes(round(KEPT_BYTES[route] * rnd.uniform(0.5, 1.5))))
+            del passing
+        self.served[route] += 1
+        self.differences[route].append(self._live() - before)
+
+    def _live(self) -> int:
+        probes = self._sampler._probes  # noqa: SLF001
+        return probes.objects.read().used_bytes + probes.native.read().used_bytes
+
+
+def sitting(clients: int, seconds: float, rate: float) -> dict[str, Any]:
+    """Return what was found of one service, and what was true."""
+    provider = TracerProvider(sampler=TraceIdRatioBased(rate))
+    counter = RouteCounter()
+    counter.attach(provider)
+    sampler = Sampler(MemoryConfig(), platform_probes(), SystemClock())
+    sampler.risk = 1.0
+    service = Service(provider.get_tracer("benchmark"), sampler)
+    threads = service.run(clients, seconds, pace=max(0.005, clients / 200))
+    counter.start("native_heap")
+    while not service.is_over():
+        sample = sampler.take()
+        assert sample is not None  # noqa: S101
+        assert live_bytes(sample, None) is not None  # noqa: S101
+        counter.observe(sample)
+        time.sleep(0.5)
+    for thread in threads:
+        thread.join()
+    found: list[Any] = []
+
+    def fit() -> Any:
+        found.extend((yield from growth_by_route(counter.records()[0])))
+
+    list(fit())
+    counter.detach()
+    return {
+        "served": service.served,
+        "naive": {name: statistics.fmean(each) for name, each in service.differences.items()},
+        "told": {
+            each.route: (each.bytes_per_request, each.least_bytes, each.most_bytes)
+            for each in found
+        },
+    }
+
+
+def _row(clients: int, results: Sequence[dict[str, Any]]) -> str:
+    ours, theirs, inside, told = [], [], 0, 0
+    innocent_told = sum(len(set(each["told"]) - set(KEPT_BYTES)) for each in results)
+    innocent = []
+    for each in results:
+        for route, kept in KEPT_BYTES.items():
+            theirs.append(abs(each["naive"][route] / kept - 1))
+            if route in each["told"]:
+                value, least, most = each["told"][route]
+                told += 1
+                inside += least <= kept <= most
+                ours.append(abs(value / kept - 1))
+        innocent.append(max(each["naive"][r] for r in ROUTES if r not in KEPT_BYTES))
+    requests = statistics.fmean(sum(each["served"].values()) for each in results)
+    return (
+        f"| {clients} | {requests:,.0f} | {told} of {2 * len(results)} | {inside} of {told} "
+        f"| {_percent(ours)} | {_percent(theirs)} | {innocent_told} "
+        f"| {statistics.fmean(innocent) / 1000:,.1f} kB |"
+    )
+
+
+def _percent(errors: list[float]) -> str:
+    return f"{100 * statistics.median(errors):.0f} %" if errors else "none told"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=1.0, help="head sampling")
+    parser.add_argument("--clients", type=int, nargs="*", default=_CONCURRENCY)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one is not None:
+        print(json.dumps(sitting(given.one, given.seconds, given.rate)))
+        return
+    print(
+        "| clients | requests | told | truth inside | error | error, before/after "
+        "| innocent told | innocent, before/after (worst) |"
+    )
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    results: dict[int, list[dict[str, Any]]] = {clients: [] for clients in given.clients}
+    for _ in range(given.repeat):
+        # Each waits nearly all the time, so they run side by side.
+        running = {clients: _start(clients, given) for clients in given.clients}
+        for clients, process in running.items():
+            output, _ = process.communicate()
+            if process.returncode != 0:
+                raise RuntimeError(f"the service with {clients} clients failed")
+            results[clients].append(json.loads(output))
+    for clients, each in results.items():
+        print(_row(clients, each))
+
+
+def _start(clients: int, given: argparse.Namespace) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "--one", str(clients)]
+    command += ["--seconds", str(given.seconds), "--rate", str(given.rate)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+if __name__ == "__main__":
+    main()
