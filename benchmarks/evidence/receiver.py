@@ -30,9 +30,9 @@ class Event:
         return str(self.attributes["process.memory.leak.state"])
 
     @property
-    def has_evidence(self) -> bool:
-        """Return whether an investigation had ended by then."""
-        return "process.memory.leak.culprit.kind" in self.attributes
+    def conclusion(self) -> str | None:
+        """Return what an investigation had found by then, in words, or None before its end."""
+        return self.attributes.get("process.memory.leak.conclusion")
 
 
 class Receiver:

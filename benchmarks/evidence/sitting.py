@@ -176,7 +176,7 @@ def _await_snapshot(
             program.send_signal(signal.SIGUSR2)
             is_asked = True
         is_told = truth.ask_after_seconds is not None or any(
-            event.has_evidence for event in receiver.events()
+            event.conclusion is not None for event in receiver.events()
         )
         if is_told and newest_snapshot(folder / "snapshots") is not None:
             return None
@@ -206,7 +206,7 @@ def _sitting(
 
     ended_at = overhead = None
     if document is not None and evidence is not None:
-        ended_at = datetime.fromisoformat(document["written_at"].replace("Z", "+00:00")).timestamp()
+        ended_at = _ended_at(document, events)
         overhead = measure(witnessed, ended_at - evidence["seconds"], ended_at)
     return Sitting(
         truth=truth,
@@ -218,3 +218,11 @@ def _sitting(
         overhead=overhead,
         problem=problem,
     )
+
+
+def _ended_at(document: dict[str, Any], events: list[Event]) -> float:
+    """Return when an investigation had its answer: what a suspicion finds may be written later."""
+    sentence = document["evidence"]["conclusion"]["sentence"]
+    told = [event.at for event in events if event.conclusion == sentence]
+    written_at = datetime.fromisoformat(document["written_at"].replace("Z", "+00:00"))
+    return min([*told, written_at.timestamp()])

@@ -56,11 +56,11 @@ def test_top_answer_names_the_culprit(sittings: Mapping[str, Sitting], program: 
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_verdict_comes_before_its_evidence(sittings: Mapping[str, Sitting], program: str) -> None:
+def test_alarm_comes_before_its_evidence(sittings: Mapping[str, Sitting], program: str) -> None:
     sitting = sittings[program]
-    assert sitting.confirmed_seconds is not None
+    assert sitting.suspected_seconds is not None
     assert sitting.evidence_seconds is not None
-    assert 0 < sitting.confirmed_seconds < sitting.evidence_seconds
+    assert 0 < sitting.suspected_seconds < sitting.evidence_seconds
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
