@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -236,6 +237,29 @@ def test_a_restart_goes_on_where_the_last_one_stopped(tmp_path: Path, expected: 
             post(watched.url, range(half, MOMENTS))
             eventually(lambda: _same(set(sink.events), expected), watched.server)
     assert len(sink.events) == len(expected)
+
+
+def test_a_crash_loses_nothing_that_was_saved(tmp_path: Path, expected: set[Event]) -> None:
+    half = MOMENTS // 2
+    folder = tmp_path / "state"
+    options = (f"--state-directory={folder}", "--save-interval-seconds=1")
+
+    def all_is_saved() -> None:
+        files = [file.read_text() for file in folder.glob("*.jsonl")]
+        lines = [json.loads(line) for text in files for line in text.splitlines()]
+        latest = [line["latest"] for line in lines if "latest" in line]
+        newest = round((BEGAN + (half - 1) * INTERVAL_SECONDS) * 10**9)
+        assert latest == [newest] * len(FLEET)
+
+    with Sink() as sink:
+        with watch(tmp_path, sink, *options) as watched:
+            post(watched.url, range(half))
+            eventually(all_is_saved, watched.server)
+            watched.server.process.kill()
+            watched.server.process.wait(30)
+        with watch(tmp_path, sink, *options) as watched:
+            post(watched.url, range(half, MOMENTS))
+            eventually(lambda: _same(set(sink.events), expected), watched.server)
 
 
 def _same(found: set[Event], expected: set[Event]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._commands.watch.series import Series
+from opentelemetry.instrumentation.memory._detection.detector import STATE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ _logger = logging.getLogger(__name__)
 
 FORMAT: Final = "opentelemetry-instrumentation-memory watch"
 FORMAT_VERSION: Final = 1
+_HEADER: Final = {"format": FORMAT, "version": FORMAT_VERSION, "detector": STATE_VERSION}
 SHARDS: Final = 64
 _LONGEST_LINE_BYTES: Final = 2 * 2**20
 
@@ -41,8 +43,8 @@ def shard_of(identity: Identity) -> int:
 class StateStore:
     """One directory of one instance: 64 files of JSON lines, replaced one at a time.
 
-    A file that cannot be trusted is set aside as `*.rejected`, with one warning: its processes
-    begin anew, all others go on.
+    A file that cannot be trusted, or is of another version of the detector, is set aside as
+    `*.rejected` with a warning: its processes begin anew, all others go on.
 
     Args:
         directory: Where the files are; made, for the owner only, when it is missing.
@@ -74,6 +76,7 @@ class StateStore:
 
     def load(self) -> Iterator[Series]:
         """Yield every process that was saved and can be trusted."""
+        rejected = 0
         for shard in range(SHARDS):
             path = self.path(shard)
             try:
@@ -81,7 +84,10 @@ class StateStore:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, RecursionError) as error:
-                self._set_aside(path, error)
+                self._set_aside(path, error, is_told=rejected == 0)
+                rejected += 1
+        if rejected > 1:
+            _logger.warning("%d files of state were set aside", rejected)
 
     def save(self, shard: int, states: Iterable[dict[str, Any]]) -> None:
         """Replace one file.
@@ -111,8 +117,7 @@ class StateStore:
         with path.open("rb") as file:
             lines = iter(lambda: file.readline(_LONGEST_LINE_BYTES), b"")
             header = next(lines, b"")
-            expected = {"format": FORMAT, "version": FORMAT_VERSION}
-            if json.loads(header or b"null") != expected:
+            if json.loads(header or b"null") != _HEADER:
                 raise ValueError("not a state of this version")
             digest.update(header)
             for line in lines:
@@ -127,12 +132,13 @@ class StateStore:
                 found.append(Series.from_state(content))
         raise ValueError("damaged: it has no end")
 
-    def _set_aside(self, path: Path, cause: Exception) -> None:
+    def _set_aside(self, path: Path, cause: Exception, *, is_told: bool) -> None:
         where = "ignored"
         with contextlib.suppress(OSError):
             path.replace(path.with_suffix(".rejected"))
             where = f"set aside as {path.with_suffix('.rejected').name}"
-        _logger.warning("state %s: %s; %s", path, cause, where)
+        if is_told:
+            _logger.warning("state %s: %s; %s", path, cause, where)
 
     def _sync_directory(self) -> None:
         # The new name survives a power cut only once its directory is written.
@@ -146,8 +152,7 @@ class StateStore:
 
 def _write(file: IO[bytes], states: Iterable[dict[str, Any]]) -> None:
     digest = hashlib.sha256()
-    header = {"format": FORMAT, "version": FORMAT_VERSION}
-    for content in itertools.chain((header,), states):
+    for content in itertools.chain((_HEADER,), states):
         line = json.dumps(content, separators=(",", ":")).encode() + b"\n"
         digest.update(line)
         file.write(line)
