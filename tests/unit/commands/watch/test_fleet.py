@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.commands.watch.building import NODE, NOW, SECOND, Built, new_fleet, rejections
 
+from opentelemetry.instrumentation.memory._commands.analyze.judgement import SeriesJudge
+from opentelemetry.instrumentation.memory._commands.sample import sample_from_row
 from opentelemetry.instrumentation.memory._commands.watch.series import Series
 
 if TYPE_CHECKING:
@@ -142,6 +144,13 @@ def test_a_start_that_moves_with_every_point_is_no_restart() -> None:
     assert fleet.states() == {"confirmed": 1}
 
 
+def test_what_comes_late_of_the_process_before_a_restart_is_only_late() -> None:
+    fleet = new_fleet()
+    course(fleet, [200 * MIB] * 10, start=1)
+    course(fleet, [200 * MIB], start=NOW * SECOND + 149 * SECOND, first=10)
+    assert rejections(fleet, Built().size(7, seconds=120, start=1)) == {"out_of_order": 1}
+
+
 def test_an_alarm_that_a_restart_ends_is_told_to_be_over() -> None:
     fleet = new_fleet()
     course(fleet, [200 * MIB + number * MIB for number in range(600)], start=1)
@@ -225,6 +234,18 @@ def test_a_change_of_state_that_was_not_sent_is_told_by_the_next_start() -> None
     assert not fleet.events(9)
     course(fleet, [900 * MIB], start=1, first=600)
     assert [event.outcome.news for event in fleet.events(9)] == ["confirmed"]
+
+
+def test_a_resident_set_is_judged_as_analyze_judges_it() -> None:
+    fleet, recorded = new_fleet(), SeriesJudge()
+    for number in range(900):
+        size = 200 * MIB + number * MIB // 2 + number % 7 * MIB
+        fleet.take(Built().size(size, seconds=15.0 * number).request, NOW)
+        recorded.add(sample_from_row(NOW + 15.0 * number, size, None, None, None, None))
+    fleet.settle(math.inf)
+    confirmed = [each.outcome for each in fleet.events(9) if each.outcome.news == "confirmed"]
+    assert tuple(each.time / SECOND for each in confirmed) == recorded.judgement().alarms_seconds
+    assert confirmed
 
 
 @given(st.lists(st.integers(0, 40), max_size=30))

@@ -156,7 +156,8 @@ class Series:
                 continue
             before, times = self._anchor_start, self._anchor_times
             if point.start < before:
-                return "older"
+                # What comes late of the process before is only late.
+                return "older" if point.time > self._first else "same"
             if point.start == before:
                 self._anchor_times = min(times + 1, _STEADY_STARTS)
                 return "same"
