@@ -201,6 +201,21 @@ def test_verdicts_come_back_by_way_of_a_collector(tmp_path: Path, expected: set[
     assert sink.resources[leaking.name] == leaking.resource()
 
 
+def test_one_family_of_all_languages_is_judged_alike(tmp_path: Path) -> None:
+    with Sink() as sink, watch(tmp_path, sink) as watched:
+        env = {"WATCH_ENDPOINT": watched.grpc, "LANGUAGES_KEEP_ORIGINALS": "false"}
+        overlays = ("languages.yaml", "watch.yaml")
+        collector = Collector.on_free_ports(tmp_path / "collector", *overlays, env=env)
+        with collector.running() as server:
+            post(f"{collector.url('OTLP_HTTP_PORT')}/v1/metrics", range(MOMENTS))
+
+            def all_leaks_are_confirmed() -> None:
+                assert sink.confirmed() == {process.name for process in LEAKING}
+                assert len(sink.risks) == len(FLEET)
+
+            eventually(all_leaks_are_confirmed, server, watched.server)
+
+
 def test_two_instances_behind_a_load_balancer_judge_as_one_and_share_no_process(
     tmp_path: Path, expected: set[Event]
 ) -> None:
