@@ -20,7 +20,8 @@ from opentelemetry.instrumentation.memory._commands.watch.tally import Tally
 from opentelemetry.instrumentation.memory._commands.watch.vocabulary import BY_METRIC
 from opentelemetry.instrumentation.memory.cli import main
 
-DOCUMENT = (Path(__file__).resolve().parents[4] / "docs" / "watch.md").read_text()
+ROOT = Path(__file__).resolve().parents[4]
+DOCUMENT = (ROOT / "docs" / "watch.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -59,6 +60,20 @@ def test_every_metric_that_is_understood_is_documented() -> None:
 
 def test_every_identifying_attribute_is_documented() -> None:
     assert [name for name in IDENTIFYING if f"`{name}`" not in DOCUMENT] == []
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    table = (ROOT / "benchmarks" / "fleet" / "README.md").read_text()
+    measured = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", table, re.MULTILINE))
+    section = DOCUMENT.split("## How far it goes")[1]
+    for what in (
+        "CPU a sample, from request to verdict, all threads",
+        "samples a second that this is on one core",
+        "10,000 processes, one sample in 15 s: share of a core",
+        "memory a process, after a day of samples, in one Python",
+        "resident memory without any process",
+    ):
+        assert measured[what].replace("%", " %") in section, what
 
 
 def test_variables_set_what_flags_set() -> None:
