@@ -26,6 +26,7 @@ from tests.unit.commands.watch.building import Built, new_fleet
 from opentelemetry.instrumentation.memory._commands.watch.grpc_server import GrpcServer
 from opentelemetry.instrumentation.memory._commands.watch.http_server import HttpServer
 from opentelemetry.instrumentation.memory._commands.watch.receiving import Receiver
+from opentelemetry.instrumentation.memory._commands.watch.sender import SendError, sender
 from opentelemetry.instrumentation.memory._commands.watch.settings import Address, WatchSettings
 from opentelemetry.instrumentation.memory._commands.watch.tally import Tally
 
@@ -259,6 +260,33 @@ def test_grpc_with_tls(encrypted: WatchSettings) -> None:
         grpc.secure_channel(f"localhost:{port}", credentials) as channel,
     ):
         assert channel.unary_unary(METHOD)(BODY, timeout=10) == b""
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_what_is_sent_by_the_usual_settings_arrives_with_tls_token_and_compression(
+    encrypted: WatchSettings, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    way_in = receiver("secret")
+    listening = remote if protocol == "grpc" else http
+    with listening(way_in, encrypted) as port:
+        for name, value in {
+            "PROTOCOL": protocol,
+            "ENDPOINT": f"https://localhost:{port}",
+            "CERTIFICATE": encrypted.tls_certificate or "",
+            "HEADERS": "authorization=Bearer%20secret",
+            "COMPRESSION": "gzip",
+        }.items():
+            monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+        sending = sender("metrics")
+        sending.send(BODY)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20wrong")
+        refused = sender("metrics")
+        with pytest.raises(SendError) as caught:
+            refused.send(BODY)
+        sending.close()
+        refused.close()
+    assert not caught.value.is_retryable
+    assert way_in.tally.requests == {"accepted": 1, "unauthenticated": 1}
 
 
 def test_an_address_that_is_taken_is_an_error_of_the_system() -> None:

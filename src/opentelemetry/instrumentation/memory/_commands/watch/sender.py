@@ -135,7 +135,10 @@ class _HttpSender:
         if self._is_compressed:
             self._session.headers["Content-Encoding"] = "gzip"
         _file(signal, "CERTIFICATE")  # a name that leads nowhere is said at the start
-        self._session.verify = _setting(signal, "CERTIFICATE") or True
+        # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
+        self._verify = _setting(signal, "CERTIFICATE") or True
+        # Without any, requests would put what ~/.netrc says in place of the header that was set.
+        self._session.auth = lambda request: request
         certificate, key = _setting(signal, "CLIENT_CERTIFICATE"), _setting(signal, "CLIENT_KEY")
         if certificate:
             self._session.cert = (certificate, key) if key else certificate
@@ -144,7 +147,11 @@ class _HttpSender:
         body = gzip.compress(content, 1) if self._is_compressed else content
         try:
             answer = self._session.post(
-                self._url, data=body, timeout=self._timeout, allow_redirects=False
+                self._url,
+                data=body,
+                timeout=self._timeout,
+                allow_redirects=False,
+                verify=self._verify,
             )
         except requests.RequestException as error:
             raise SendError(f"{self._url}: {error}", is_retryable=True) from error
