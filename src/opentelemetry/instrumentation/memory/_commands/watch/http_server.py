@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
+import sys
 import threading
 import zlib
 from http import HTTPStatus
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._commands.watch.settings import WatchSettings
     from opentelemetry.instrumentation.memory._commands.watch.tally import RequestOutcome
 
+_logger = logging.getLogger(__name__)
 _JSON: Final = "application/json"
 _PROTOBUF: Final = "application/x-protobuf"
 _STATUS: Final[Mapping[RequestOutcome, HTTPStatus]] = {
@@ -74,6 +77,7 @@ class HttpServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def __init__(
         self, settings: WatchSettings, handler: type[BaseHTTPRequestHandler], most: int
@@ -115,6 +119,8 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a connection that breaks: its sender knows, and tries again."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            _logger.exception("a request failed")
 
 
 class _Handler(BaseHTTPRequestHandler):
