@@ -117,10 +117,11 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._places.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - theirs
         """Say nothing of a connection that breaks: its sender knows, and tries again."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            _logger.exception("a request failed")
+        cause = sys.exc_info()[1]
+        if not isinstance(cause, OSError):
+            _logger.error("a request of %s failed", client_address, exc_info=cause)
 
 
 class _Handler(BaseHTTPRequestHandler):
