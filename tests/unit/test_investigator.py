@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.memory.evidence import (
     Evidence,
     EvidenceKind,
     Findings,
+    RouteGrowth,
     SiteGrowth,
 )
 from opentelemetry.instrumentation.memory.model import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 
 PATIENCE_SECONDS = 10.0
+ROUTE = RouteGrowth("GET /cart", 1000, 1200.0, 1100.0, 1300.0)
 SITE = SiteGrowth("shop/views.py:42", (), 5 * 2**20, 100, 1000.0)
 
 
@@ -168,6 +170,36 @@ def test_confirmation_is_looked_into_once_more_when_the_suspicion_had_no_answer(
     investigator.notice(verdict("confirmed"), sample(1))
     assert told.next() == {"confirmed"}
     assert len(inquiry.cases) == 2
+
+
+def test_answer_is_not_kept_back_for_the_slowest_kind(inquiry: GatedInquiry, told: Told) -> None:
+    routes = GatedInquiry()
+    routes.kind, routes.findings = "routes", Findings(routes=(ROUTE,))
+    routes.may_end.clear()
+    investigator = Investigator([inquiry, routes], SystemClock(), 1.0, sample, told.deliver)
+    investigator.notice(verdict("confirmed"), sample())
+    assert told.next() == {"confirmed"}
+    assert investigator.is_under_way()
+    assert told.news[-1][0].sites == (SITE,)
+    routes.may_end.set()
+    assert told.next() == {"confirmed"}
+    assert told.news[-1][0].routes == (ROUTE,)
+    investigator.stop(PATIENCE_SECONDS)
+
+
+def test_end_is_not_told_again_where_the_slowest_kind_added_nothing(
+    inquiry: GatedInquiry, told: Told
+) -> None:
+    routes = GatedInquiry()
+    routes.kind, routes.findings = "routes", Findings()
+    routes.may_end.clear()
+    investigator = Investigator([inquiry, routes], SystemClock(), 1.0, sample, told.deliver)
+    investigator.notice(verdict("confirmed"), sample())
+    told.next()
+    routes.may_end.set()
+    assert routes.is_closed.wait(PATIENCE_SECONDS)
+    investigator.stop(PATIENCE_SECONDS)
+    assert len(told.news) == 1
 
 
 def test_fragmentation_is_looked_into_without_an_alarm(

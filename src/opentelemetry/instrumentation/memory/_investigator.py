@@ -106,6 +106,8 @@ class Investigator:
             if before == verdict.state and not self._is_rested(sample):
                 return
             if verdict.state == "confirmed" and self._has_answer_of_this_alarm(before):
+                if self.is_under_way():
+                    self._occasions.add("confirmed")
                 self._tell(frozenset({"confirmed"}))
             else:
                 is_sure = verdict.state == "confirmed"
@@ -177,20 +179,25 @@ class Investigator:
                 if wait_seconds is None:
                     break
             if investigation.evidence is not None:
-                self.evidence = investigation.evidence
-                occasions, self._occasions = frozenset(self._occasions), set()
-                # From here on the next may begin.
-                self._is_looking = False
-                self._tell(occasions)
+                self._tell_end(investigation.evidence)
         except Exception:
             _logger.exception("an investigation of the memory failed")
         finally:
             investigation.close()
 
     def _tell_interim(self, evidence: Evidence) -> None:
-        if evidence is not self.evidence:
+        # An answer is not kept back for what takes longest; no answer is.
+        if evidence is not self.evidence and evidence.conclusion.kind != "unsure":
             self.evidence = evidence
-            self._tell(frozenset())
+            self._tell(frozenset(self._occasions))
+
+    def _tell_end(self, evidence: Evidence) -> None:
+        is_news = not self._is_told or _answers(evidence) != _answers(self.evidence)
+        occasions, self._occasions = frozenset(self._occasions), set()
+        # From here on the next may begin.
+        self.evidence, self._is_looking = evidence, False
+        if is_news:
+            self._tell(occasions)
 
     def _tell(self, occasions: frozenset[Occasion]) -> None:
         evidence, self._is_told = self.evidence, True
@@ -200,6 +207,10 @@ class Investigator:
             self._deliver(evidence, occasions)
         except Exception:
             _logger.exception("evidence about the memory could not be told")
+
+
+def _answers(evidence: Evidence | None) -> tuple[object, ...]:
+    return () if evidence is None else (evidence.conclusion.culprit, evidence.routes)
 
 
 def _case(verdict: LeakVerdict, sample: MemorySample) -> Case:
