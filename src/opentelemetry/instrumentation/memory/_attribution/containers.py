@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.memory._attribution.growth import (
     Look,
     grown_containers,
     grown_types,
+    is_own,
     look,
 )
 from opentelemetry.instrumentation.memory._attribution.looking import length
@@ -114,6 +115,9 @@ class ContainerInquiry:
             for each in sorted(containers, key=lambda each: each.bytes_grown)
         }
         containers = sorted(best.values(), key=lambda each: -each.bytes_grown)
+        containers = [
+            each for each in containers if not any(is_own(name) for name, _ in each.element_types)
+        ]
         return Findings(
             types=types,
             containers=tuple(containers[:_MOST_TOLD]),

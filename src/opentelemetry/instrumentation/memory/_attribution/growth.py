@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._attribution.census import (
@@ -28,6 +29,7 @@ _MOST_GROWN: Final = 40
 _MOST_NEW: Final = 10
 _MOST_TYPES: Final = 10
 _GC_HEADER_BYTES: Final = 16
+_OWN: Final = f"{__name__.partition('._attribution')[0]}."
 
 _basic_bytes_of: Final[Any] = type.__dict__["__basicsize__"].__get__
 
@@ -107,15 +109,21 @@ def grown_types(first: Census, second: Census) -> tuple[TypeGrowth, ...]:
         if count - first.counts[identity] >= LEAST_GROWTH and identity in second.types
     ]
     growths.sort(key=lambda growth: -growth[1] * growth[2])
-    return tuple(
+    named = (
         TypeGrowth(
             type_name(second.types[identity]),
             first.counts[identity],
             second.counts[identity],
             more * size,
         )
-        for identity, more, size in growths[:_MOST_TYPES]
+        for identity, more, size in growths
     )
+    return tuple(islice((each for each in named if not is_own(each.type_name)), _MOST_TYPES))
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a type is of this package, whose history fills up while it looks."""
+    return name.startswith(_OWN)
 
 
 def _object_bytes(cls: type) -> int:
