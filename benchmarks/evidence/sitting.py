@@ -79,7 +79,7 @@ def sit(truth: Truth, keep: Path | None = None, **settings: str) -> Sitting:
         output = folder / "output.log"
         if problem is None:
             problem = _run(truth, folder, output, receiver, settings)
-        document = newest_snapshot(folder / "snapshots")
+        document = newest_snapshot(folder / "snapshots", truth.snapshot_reason)
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             for source, suffix in ((output, "log"), (folder / "witness.jsonl", "jsonl")):
@@ -126,13 +126,12 @@ def environment(truth: Truth, folder: Path, endpoint: str) -> dict[str, str]:
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,celery",
         "OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY": str(folder / "snapshots"),
-        "OTEL_PYTHON_MEMORY_SNAPSHOT_SIGNAL": str(truth.ask_after_seconds is not None).lower(),
     }
 
 
-def newest_snapshot(folder: Path) -> dict[str, Any] | None:
-    """Return the newest snapshot that has evidence."""
-    for path in sorted(folder.glob("memory-snapshot-*.json"), reverse=True):
+def newest_snapshot(folder: Path, reason: str) -> dict[str, Any] | None:
+    """Return the newest snapshot of this reason that has evidence."""
+    for path in sorted(folder.glob(f"memory-snapshot-*-{reason}.json"), reverse=True):
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if document["evidence"] is not None:
             return document
@@ -168,26 +167,16 @@ def _await_snapshot(
     truth: Truth, program: subprocess.Popen[bytes], folder: Path, receiver: Receiver
 ) -> str | None:
     deadline = time.monotonic() + LONGEST_SECONDS
-    is_asked = truth.ask_after_seconds is None
     while time.monotonic() < deadline:
         if program.poll() is not None:
             return f"it ended with {program.returncode}"
-        if not is_asked and _live_seconds(folder) >= (truth.ask_after_seconds or 0):
-            program.send_signal(signal.SIGUSR2)
-            is_asked = True
-        is_told = truth.ask_after_seconds is not None or any(
-            event.conclusion is not None for event in receiver.events()
-        )
-        if is_told and newest_snapshot(folder / "snapshots") is not None:
+        if newest_snapshot(folder / "snapshots", truth.snapshot_reason) is not None:
+            # The event of the same moment is under way.
+            time.sleep(1)
             return None
         time.sleep(0.2)
     states = [event.state for event in receiver.events()]
     return f"no snapshot within {LONGEST_SECONDS:.0f} s; states told: {states or 'none'}"
-
-
-def _live_seconds(folder: Path) -> float:
-    witnessed = lines(folder / "witness.jsonl")
-    return witnessed[-1].at - witnessed[-1].live_at if witnessed else 0.0
 
 
 def _sitting(

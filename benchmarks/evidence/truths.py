@@ -37,8 +37,6 @@ class Truth:
         culprit: What a person would say is wrong.
         answers: The right ones, the best first.
         part: `tuning` if it was run while the investigation was being built.
-        ask_after_seconds: When a snapshot is asked for by signal, after the release went live: what
-            is no leak raises no alarm that would write one.
     """
 
     program: str
@@ -46,7 +44,11 @@ class Truth:
     culprit: str
     answers: tuple[Answer, ...]
     part: Part = "tuning"
-    ask_after_seconds: float | None = None
+
+    @property
+    def snapshot_reason(self) -> str:
+        """Return what a snapshot of it is written for; fragmentation raises no alarm."""
+        return "fragmentation" if self.answers[0].kind == "fragmentation" else "confirmed"
 
 
 def _container(*names: str) -> tuple[Answer, ...]:
@@ -162,7 +164,6 @@ TRUTHS: Final = (
         "reports",
         "none: freed memory that malloc keeps",
         (Answer("fragmentation"),),
-        ask_after_seconds=45,
     ),
     Truth(
         "nine_routes",

@@ -21,4 +21,4 @@ if __name__ == "__main__":
         for _ in range(random.choice((0, 0, 1, 2, 5))):  # noqa: S311 - traffic
             number += 1
             visits.serve(number)
-        time.sleep(0.06)
+        time.sleep(0.2)
