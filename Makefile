@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart clean
+.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -20,6 +20,10 @@ $(VENV)/.installed: pyproject.toml src/opentelemetry/instrumentation/memory/vers
 
 demo: $(VENV)/.installed  ## Watch a sample service's memory live in the terminal (SECONDS=60)
 	@$(VENV)/bin/opentelemetry-memory demo --seconds $(SECONDS)
+
+demo-fleet: SECONDS = 240
+demo-fleet: $(VENV)/.installed  ## Run one service in six languages, healthy and leaking, side by side (SECONDS=240)
+	@$(PY) examples/mixed_languages/run.py --seconds $(SECONDS)
 
 tools: $(VENV)/.installed  ## Build or install what the pipeline tests need into .cache/
 	$(PY) scripts/tools.py

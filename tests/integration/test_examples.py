@@ -130,9 +130,10 @@ def get(url: str) -> str:
 
 def test_every_example_is_run_here() -> None:
     folders = {each.name for each in EXAMPLES.iterdir() if each.is_dir()}
-    # A manifest cannot be run here; tests/unit/test_kubernetes_example.py checks it.
+    # A manifest cannot be run here, tests/unit/test_kubernetes_example.py checks it.
+    # test_mixed_languages.py runs the services in several languages.
     run = {"flask_gunicorn", "fastapi_programmatic", "declarative_file"}
-    assert folders == {*run, "kubernetes_baseline"}
+    assert folders == {*run, "kubernetes_baseline", "mixed_languages"}
 
 
 @pytest.mark.parametrize("example", ["flask_gunicorn", "fastapi_programmatic", "declarative_file"])
