@@ -113,6 +113,7 @@ DOORS = {
     },
     "tracemalloc": {"_attribution/sites_tracing"},
     "gc": {
+        "_attribution/collections",
         "_probes/cpython",
         "_attribution/census",
         "_attribution/cycles",

@@ -166,7 +166,8 @@ class Cost:
         kind: Which.
         cpu_seconds: CPU time of the investigating thread, and what the application is estimated to
             have been slowed down by.
-        longest_pause_seconds: The longest time for which it may have kept other threads waiting.
+        longest_pause_seconds: The longest time for which it may have kept other threads waiting,
+            without garbage collections that fell due meanwhile.
         memory_bytes: What it held at most, by estimate.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._attribution.advice import advice
+from opentelemetry.instrumentation.memory._attribution.collections import CollectionsMeanwhile
 from opentelemetry.instrumentation.memory._attribution.conclusion import conclude
 from opentelemetry.instrumentation.memory.evidence import (
     Conclusion,
@@ -87,6 +88,7 @@ class Investigation:
         self._latest = latest
         self._began_at = clock.now()
         self._resting_until = self._began_at
+        self._collections = CollectionsMeanwhile(clock)
         self._debt_seconds = 0.0
         by_kind = {inquiry.kind: inquiry for inquiry in inquiries}
         kinds = [kind for kind in _KINDS[case.segment] if kind in by_kind]
@@ -128,20 +130,13 @@ class Investigation:
 
     def _advance(self, course: _Course) -> float:
         started = self._clock.thread_cpu()
-        findings: Findings | None = None
-        wish_seconds = 0.0
-        try:
-            wish_seconds = next(course.steps)
-        except StopIteration as end:
-            findings = end.value
-        except Exception as error:
-            _logger.debug("evidence of kind %s failed", course.inquiry.kind, exc_info=True)
-            # The type alone: a message may hold a value of the application.
-            why = f"failed with {type(error).__name__}"
-            findings = Findings(skipped=(Skipped(course.inquiry.kind, why),))
+        with self._collections:
+            findings, wish_seconds = self._next(course)
         spent_seconds = self._clock.thread_cpu() - started
         course.cpu_seconds += spent_seconds
-        course.longest_step_seconds = max(course.longest_step_seconds, spent_seconds)
+        course.longest_step_seconds = max(
+            course.longest_step_seconds, spent_seconds - self._collections.seconds
+        )
         self._debt_seconds += spent_seconds
         now = self._clock.now()
         if findings is not None:
@@ -156,6 +151,19 @@ class Investigation:
         self._resting_until = now + self._debt_seconds * (1 / self._share_of_core - 1)
         self._debt_seconds = 0.0
         return _TURN_SECONDS
+
+    def _next(self, course: _Course) -> tuple[Findings | None, float]:
+        """Let an inquiry go on; return its answer, or how long it wants to rest."""
+        try:
+            return None, next(course.steps)
+        except StopIteration as end:
+            findings: Findings = end.value
+            return findings, 0.0
+        except Exception as error:
+            _logger.debug("evidence of kind %s failed", course.inquiry.kind, exc_info=True)
+            # The type alone: a message may hold a value of the application.
+            why = f"failed with {type(error).__name__}"
+            return Findings(skipped=(Skipped(course.inquiry.kind, why),)), 0.0
 
     def _end(self, course: _Course, findings: Findings) -> None:
         self._under_way.remove(course)
