@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 import urllib.request
@@ -32,7 +33,9 @@ from tests.tools import eventually, free_ports
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-SCRAPE = Path(__file__).resolve().parents[2] / "examples" / "mixed_languages" / "scrape.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+SCRAPE = ROOT / "examples" / "mixed_languages" / "scrape.yaml"
+DOCUMENT = ROOT / "docs" / "languages.md"
 
 
 def key_values(attributes: Mapping[str, Any]) -> list[KeyValue]:
@@ -165,6 +168,21 @@ def test_prometheus_is_shown_one_name_for_all_languages(seen: Seen) -> None:
         ]
         runtimes = {line.partition('process_runtime_name="')[2].partition('"')[0] for line in lines}
         assert runtimes == {each.runtime for each in LANGUAGES.values() if RESIDENT in each.family}
+
+    eventually(all_are_there, seconds=20)
+
+
+def test_documented_names_are_what_a_backend_and_prometheus_see(seen: Seen) -> None:
+    collector, points = seen
+    documented = dict(
+        re.findall(r"^\| `([a-z.]+)` \| `([a-z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    )
+    assert set(documented) == FAMILY
+    assert set(documented) <= {each.metric for several in points.values() for each in several}
+
+    def all_are_there() -> None:
+        page = collector.scrape()
+        assert [name for name in documented.values() if f"\n{name}{{" not in page] == []
 
     eventually(all_are_there, seconds=20)
 
