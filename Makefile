@@ -21,8 +21,8 @@ $(VENV)/.installed: pyproject.toml src/opentelemetry/instrumentation/memory/vers
 demo: $(VENV)/.installed  ## Watch a sample service's memory live in the terminal (SECONDS=60)
 	@$(VENV)/bin/opentelemetry-memory demo --seconds $(SECONDS)
 
-demo-fleet: SECONDS = 240
-demo-fleet: $(VENV)/.installed  ## Run one service in six languages, healthy and leaking, side by side (SECONDS=240)
+demo-fleet: SECONDS = 300
+demo-fleet: $(VENV)/.installed  ## Run one service in six languages, healthy and leaking, side by side (SECONDS=300)
 	@$(PY) examples/mixed_languages/run.py --seconds $(SECONDS)
 
 tools: $(VENV)/.installed  ## Build or install what the pipeline tests need into .cache/

@@ -141,7 +141,7 @@ def _build_cpp(folder: Path, log: Path) -> None:
 
 LANGUAGES = (
     Language("node", ("node", "npm"), _build_node, "node service.js"),
-    Language("go", (), _build_go, "./service"),
+    Language("go", (), _build_go, "./service", {"GOMEMLIMIT": "512MiB"}),
     Language(
         "python",
         (),
@@ -150,7 +150,7 @@ LANGUAGES = (
         {
             # It judges itself; as often as the others are judged by what they send.
             "OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS": "0.25",
-            "OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS": "1",
+            "OTEL_PYTHON_MEMORY_MAX_INTERVAL_SECONDS": "0.5",
             "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "5",
             # It would send a metric of the same name.
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics",
@@ -161,7 +161,7 @@ LANGUAGES = (
         "java",
         ("java", "javac", "mvn"),
         _build_java,
-        "java -Xmx512m -javaagent:opentelemetry-javaagent.jar -cp . Service",
+        "java -Xmx512m -Xmn48m -javaagent:opentelemetry-javaagent.jar -cp . Service",
         # With them come the buffers outside of the heap.
         {"OTEL_INSTRUMENTATION_RUNTIME_TELEMETRY_EMIT_EXPERIMENTAL_METRICS": "true"},
     ),
