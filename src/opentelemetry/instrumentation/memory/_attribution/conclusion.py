@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.instrumentation.memory._attribution.native_origin import python_share
 from opentelemetry.instrumentation.memory.evidence import Conclusion
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def conclude(
             _container(evidence, expected.get("containers", 0.0)),
             _site(evidence, case.bytes_per_second),
             _type(evidence, expected.get("containers", 0.0)),
-            _native(case, evidence, expected.get("containers", 0.0)),
+            _native(case, evidence, seconds_by_kind),
             _route(evidence),
         )
         if answer is not None and answer.confidence >= _LEAST_CONFIDENCE
@@ -135,21 +136,17 @@ def _type(evidence: Evidence, expected_bytes: float) -> Conclusion | None:
     return Conclusion("type", top.type_name, confidence, sentence)
 
 
-def _native(case: Case, evidence: Evidence, expected_bytes: float) -> Conclusion | None:
+def _native(
+    case: Case, evidence: Evidence, seconds_by_kind: Mapping[EvidenceKind, float]
+) -> Conclusion | None:
     looked_at = {cost.kind for cost in evidence.costs} - {each.kind for each in evidence.skipped}
     if case.segment != "native_heap" or not {"containers", "sites"} <= looked_at:
         return None
-    by_python = max(
-        _explained(sum(each.bytes_grown for each in evidence.containers[:1]), expected_bytes),
-        _explained(
-            sum(each.bytes_per_second for each in evidence.sites if not each.is_native),
-            case.bytes_per_second,
-        ),
-    )
-    if by_python >= _LEAST_EXPLAINED:
+    by_python = python_share(evidence, case.bytes_per_second, seconds_by_kind)
+    if by_python is None or by_python >= _LEAST_EXPLAINED:
         return None
     sentence = (
-        f"C code: Python's allocators explain {by_python:.0%} of the growth; the extra memray "
+        f"C code: Python objects explain {by_python:.0%} of the growth; the extra memray "
         "shows the function"
     )
     return Conclusion("native", "C code outside of Python's allocators", 1 - by_python, sentence)
