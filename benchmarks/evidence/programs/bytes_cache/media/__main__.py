@@ -12,10 +12,8 @@ def browse(name: str) -> None:
     client = app.test_client(use_cookies=False)
     for _ in rollout.paced(70):
         picture = random.randrange(60)
-        client.get(
-            f"/pictures/{picture}?width={random.randrange(300, 1_400)}",
-            headers={"User-Agent": name},
-        )
+        size = f"width={random.randrange(300, 1_400)}&height={random.randrange(300, 2_000)}"
+        client.get(f"/pictures/{picture}?{size}", headers={"User-Agent": name})
 
 
 if __name__ == "__main__":

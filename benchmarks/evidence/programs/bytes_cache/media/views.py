@@ -10,5 +10,6 @@ app = Flask("media")
 
 @app.get("/pictures/<int:picture>")
 def picture(picture: int):
-    body = thumbnail(picture, int(request.args["width"]), exact=rollout.is_live())
+    width, height = int(request.args["width"]), int(request.args["height"])
+    body = thumbnail(picture, width, height, exact=rollout.is_live())
     return Response(body, mimetype="image/webp")
