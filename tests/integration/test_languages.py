@@ -213,6 +213,17 @@ def test_external_is_never_negative(seen: Seen, backend: OtlpSink) -> None:
     assert values[EXTERNAL] == 0
 
 
+def test_external_is_not_guessed_where_it_is_unclear_which_values_belong_together(
+    seen: Seen, backend: OtlpSink
+) -> None:
+    collector, _ = seen
+    node = LANGUAGES["node"]
+    unclear = [each for each in node.metrics if each.name != RESIDENT]
+    unclear.append(gauge(RESIDENT, "", ({"which": "a"}, 60e6), ({"which": "b"}, 90e6)))
+    send(collector, "unclear", node.resource, unclear)
+    assert EXTERNAL not in {each.metric for each in points_of(backend, "unclear")}
+
+
 def test_unknown_unit_is_left_as_it_is(seen: Seen, backend: OtlpSink) -> None:
     collector, _ = seen
     pages = [gauge(RESIDENT, "{page}", ({}, 1000))]
