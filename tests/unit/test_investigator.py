@@ -41,6 +41,7 @@ class GatedInquiry:
     """Finds one line, as soon as it may."""
 
     kind: EvidenceKind = "sites"
+    is_holding = False
 
     def __init__(self) -> None:
         self.cases: list[Case] = []
@@ -229,6 +230,22 @@ def test_verdicts_call_for_nothing_where_evidence_is_switched_off(
     assert not inquiry.cases
 
 
+def test_investigation_tells_while_it_distorts_the_figures(
+    investigator: Investigator, inquiry: GatedInquiry, told: Told
+) -> None:
+    inquiry.may_end.clear()
+    inquiry.is_holding = True
+    assert not investigator.is_holding
+    investigator.notice(verdict("suspected"), sample())
+    while not inquiry.cases:
+        assert investigator.is_under_way()
+    assert investigator.is_holding
+    inquiry.may_end.set()
+    told.next()
+    investigator.stop(PATIENCE_SECONDS)
+    assert not investigator.is_holding
+
+
 def test_stop_ends_an_investigation_and_closes_what_is_under_way(
     investigator: Investigator, inquiry: GatedInquiry, told: Told
 ) -> None:
@@ -274,3 +291,11 @@ def test_cpu_time_of_an_investigation_is_counted(
     inquiry.may_end.set()
     told.next()
     assert investigator.cpu_seconds > 0
+
+
+def test_request_does_not_take_the_place_of_a_confirmation(
+    investigator: Investigator, told: Told
+) -> None:
+    investigator.request("signal")
+    investigator.notice(verdict("confirmed"), sample())
+    assert told.next() == {"signal", "confirmed"}

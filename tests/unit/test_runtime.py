@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._probes import Probes
     from opentelemetry.instrumentation.memory._process import Process
+    from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
 PATIENCE_SECONDS = 30.0
 
@@ -124,6 +125,28 @@ def test_start_takes_a_sample_before_it_returns(runtime: Runtime) -> None:
     assert has_thread()
     assert runtime.latest_sample() is not None
     assert runtime.history()
+
+
+def test_what_an_investigation_takes_up_is_not_judged(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.start()
+    runtime.end_thread()
+    process = next(iter(runtime._processes.values()))
+    judged: list[MemorySample] = []
+    consider = process.judge.consider_and_learn
+
+    def note(sample: MemorySample) -> LeakVerdict:
+        judged.append(sample)
+        return consider(sample)
+
+    monkeypatch.setattr(process.judge, "consider_and_learn", note)
+    sample = runtime.latest_sample()
+    assert sample is not None
+    process.consider_and_learn(sample)
+    monkeypatch.setattr(type(process.response), "is_distorting", property(lambda _: True))
+    process.consider_and_learn(sample)
+    assert judged == [sample]
 
 
 def test_stop_is_final(runtime: Runtime) -> None:

@@ -34,6 +34,7 @@ class ScriptedInquiry:
         findings: Findings | None = None,
     ) -> None:
         self.kind = kind
+        self.is_holding = False
         self.began_at: float | None = None
         self.is_closed = False
         self.step_times: list[float] = []
@@ -56,6 +57,7 @@ class ScriptedInquiry:
 
 class FailingInquiry:
     kind: EvidenceKind = "containers"
+    is_holding = False
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         del case

@@ -100,7 +100,8 @@ class Casework:
             self._routes.start("other_anonymous" if is_mapped else None)
         elif self._routes.is_watching and not self.investigator.is_under_way():
             self._routes.stop()
-        self._routes.observe(sample)
+        if not self.investigator.is_holding:
+            self._routes.observe(sample)
 
     def route_growth(self) -> tuple[RouteGrowth, ...]:
         """Return the routes that keep memory, as far as is known while risk is raised."""

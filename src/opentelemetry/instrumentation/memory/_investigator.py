@@ -68,6 +68,7 @@ class Investigator:
         self._occasions: set[Occasion] = set()
         self._requests: set[Occasion] = set()
         self._thread: threading.Thread | None = None
+        self._investigation: Investigation | None = None
         self._stop: threading.Lock | None = None
         self._is_looking = False
         self._is_told = False
@@ -86,6 +87,12 @@ class Investigator:
         """Tell whether an investigation is running."""
         return self._is_looking and self._thread is not None and self._thread.is_alive()
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether an investigation distorts the process's figures just now."""
+        investigation = self._investigation
+        return investigation is not None and investigation.is_holding
+
     def notice(
         self, verdict: LeakVerdict, sample: MemorySample, *, is_automatic: bool = True
     ) -> None:
@@ -98,22 +105,14 @@ class Investigator:
         """
         before, self._state = self._state, verdict.state
         was_fragmented, self._is_fragmented = self._is_fragmented, verdict.segment == "retained"
-        if self._requests:
-            self._look_into(verdict, sample, {self._requests.pop()})
-        elif not is_automatic:
-            return
-        elif verdict.state in _RAISED:
-            if before == verdict.state and not self._is_rested(sample):
-                return
-            if verdict.state == "confirmed" and self._has_answer_of_this_alarm(before):
-                if self.is_under_way():
-                    self._occasions.add("confirmed")
-                self._tell(frozenset({"confirmed"}))
-            else:
-                is_sure = verdict.state == "confirmed"
-                self._look_into(verdict, sample, {"confirmed" if is_sure else "suspected"})
-        elif self._is_fragmented and not was_fragmented and self._is_rested(sample):
-            self._look_into(verdict, sample, {"fragmentation"})
+        occasions: set[Occasion] = set()
+        while self._requests:
+            occasions.add(self._requests.pop())
+        if is_automatic:
+            # A request that comes with a change of the state does not take its place.
+            occasions |= self._called_for(verdict, sample, before, was_fragmented=was_fragmented)
+        if occasions:
+            self._look_into(verdict, sample, occasions)
 
     def stop(self, timeout_seconds: float) -> None:
         """End what is under way, for good; harmless when called twice."""
@@ -123,8 +122,28 @@ class Investigator:
             return
         with suppress(RuntimeError):
             stop.release()
-        if thread is not threading.current_thread():
-            thread.join(timeout_seconds)
+        # RuntimeError: it is just being started, and will find its end as soon as it runs.
+        with suppress(RuntimeError):
+            if thread is not threading.current_thread():
+                thread.join(timeout_seconds)
+
+    def _called_for(
+        self, verdict: LeakVerdict, sample: MemorySample, before: LeakState, *, was_fragmented: bool
+    ) -> set[Occasion]:
+        """Return why a verdict calls for a look; an answer that is there already is told."""
+        if verdict.state in _RAISED:
+            if before == verdict.state and not self._is_rested(sample):
+                return set()
+            if verdict.state != "confirmed":
+                return {"suspected"}
+            if not self._has_answer_of_this_alarm(before):
+                return {"confirmed"}
+            if self.is_under_way():
+                self._occasions.add("confirmed")
+            self._tell(frozenset({"confirmed"}))
+        elif self._is_fragmented and not was_fragmented and self._is_rested(sample):
+            return {"fragmentation"}
+        return set()
 
     def _is_rested(self, sample: MemorySample) -> bool:
         began_at = self._began_at
@@ -155,6 +174,7 @@ class Investigator:
         )
         stop = threading.Lock()
         stop.acquire()
+        self._investigation = investigation
         thread = threading.Thread(
             target=self._run, args=(investigation, stop), name=THREAD_NAME, daemon=True
         )
@@ -184,6 +204,7 @@ class Investigator:
             _logger.exception("an investigation of the memory failed")
         finally:
             investigation.close()
+            self._investigation = None
 
     def _tell_interim(self, evidence: Evidence) -> None:
         # An answer is not kept back for what takes longest; no answer is.

@@ -48,7 +48,9 @@ class Process:
 
         Here files may be read and written, and an investigation started.
         """
-        verdict = self.judge.consider_and_learn(sample)
+        verdict = self.judge.verdict
+        if verdict is None or not self.response.is_distorting:
+            verdict = self.judge.consider_and_learn(sample)
         if self.response.is_loading_due(verdict):
             # The lock of a module that is being imported is never released in a forked child.
             with self.without_forks():

@@ -69,6 +69,11 @@ class Response:
         is_looking = self._casework is not None and self._casework.investigator.is_under_way()
         return _RAISED_RISK if is_looking else 0.0
 
+    @property
+    def is_distorting(self) -> bool:
+        """Whether an investigation's own memory distorts the process's figures just now."""
+        return self._casework is not None and self._casework.investigator.is_holding
+
     def route_growth(self) -> tuple[RouteGrowth, ...]:
         """Return the routes that keep memory, as far as is known while risk is raised."""
         return () if self._casework is None else self._casework.route_growth()

@@ -44,6 +44,7 @@ class AllocatorInquiry:
     """
 
     kind: EvidenceKind = "allocator"
+    is_holding = False
 
     def __init__(
         self,

@@ -15,6 +15,10 @@ from heapq import nlargest
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.lengths import (
+    REMEMBERED_BYTES,
+    RememberedLengths,
+)
 from opentelemetry.instrumentation.memory._attribution.looking import LengthTable
 from opentelemetry.instrumentation.memory._attribution.naming import derives_from
 
@@ -41,6 +45,8 @@ class Census:
         subclasses: Direct subclasses by the identity of the base.
         types: The classes by identity; only until `forget`.
         objects: How many objects there were.
+        remembered: `lengths` after `keep_lengths`.
+        shortest: The least length that a container must have had to be among them.
     """
 
     counts: Counter[int] = field(default_factory=Counter)
@@ -48,6 +54,8 @@ class Census:
     subclasses: Counter[int] = field(default_factory=Counter)
     types: dict[int, type] = field(default_factory=dict)
     objects: int = 0
+    remembered: RememberedLengths | None = None
+    shortest: int = LEAST_LENGTH
 
     def forget(self) -> None:
         """Let go of every object, and of the numbers that are too many."""
@@ -57,16 +65,19 @@ class Census:
         if len(self.counts) > _MOST_TYPES:
             self.counts = Counter(dict(self.counts.most_common(_MOST_TYPES)))
 
-    def shortest_remembered(self) -> int:
-        """Return the least length that a container must have had to be among `lengths`."""
-        if len(self.lengths) < MOST_CONTAINERS:
-            return LEAST_LENGTH
-        return min(entries for entries, _ in self.lengths.values())
+    def keep_lengths(self) -> None:
+        """Do the same, and keep the lengths in less memory."""
+        self.forget()
+        if len(self.lengths) >= MOST_CONTAINERS:
+            self.shortest = min(entries for entries, _ in self.lengths.values())
+        self.remembered = RememberedLengths(self.lengths)
+        self.lengths.clear()
 
     @property
     def memory_bytes(self) -> int:
         """What the numbers take up, by estimate."""
-        return 250 * len(self.lengths) + 110 * (len(self.counts) + len(self.subclasses))
+        lengths = 250 * len(self.lengths) + REMEMBERED_BYTES * len(self.remembered or ())
+        return lengths + 110 * (len(self.counts) + len(self.subclasses))
 
 
 def take_census() -> Generator[float, None, Census]:

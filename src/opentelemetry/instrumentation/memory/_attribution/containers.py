@@ -85,17 +85,26 @@ class ContainerInquiry:
         self._clock = clock
         self._least_seconds = least_seconds
         self._most_seconds = most_seconds
+        self.is_holding = False
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Look twice, and tell what grew."""
+        try:
+            return (yield from self._compare(case))
+        finally:
+            self.is_holding = False
+
+    def _compare(self, case: Case) -> Generator[float, None, Findings]:
         if sys.implementation.name != "cpython":
             why = f"{sys.implementation.name} does not list its objects"
             return Findings(skipped=(Skipped(self.kind, why),))
         with_census = sys.getallocatedblocks() <= _MOST_BLOCKS
+        self.is_holding = True
         first = yield from look(self._clock, with_census=with_census)
-        if first.census:
-            first.census.forget()
+        first.keep_lengths()
+        self.is_holding = False
         yield case.seconds_to_grow(_WANTED_BYTES, self._least_seconds, self._most_seconds)
+        self.is_holding = True
         second = yield from look(self._clock, with_census=with_census)
         types: tuple[TypeGrowth, ...] = ()
         containers: list[ContainerGrowth] = []

@@ -16,9 +16,12 @@ from opentelemetry.instrumentation.memory._attribution.walk import Walk
 from opentelemetry.instrumentation.memory.evidence import TypeGrowth
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
+    from typing import TypeAlias
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
+
+    _Lengths: TypeAlias = Mapping[int, tuple[int, int]]
 
 LEAST_GROWTH: Final = 4
 """Fewer additional entries are not told: every busy process has containers that breathe."""
@@ -47,6 +50,12 @@ class Look:
     census: Census | None
     walk: Walk
     taken_at_seconds: float
+
+    def keep_lengths(self) -> None:
+        """Let go of all that the comparison with a later look does not need."""
+        self.walk.keep_lengths()
+        if self.census:
+            self.census.keep_lengths()
 
     def own_identities(self) -> set[int]:
         """Return the identities of what this look itself is made of."""
@@ -77,14 +86,21 @@ def look(clock: Clock, *, with_census: bool) -> Generator[float, None, Look]:
 
 
 def grown_containers(first: Look, second: Look) -> list[Grown]:
-    """Return the containers that grew most, by entries; those that were known before come first."""
+    """Return the containers that grew most, by entries; those that were known before come first.
+
+    Args:
+        first: After `keep_lengths`.
+        second: As it is.
+    """
     own = first.own_identities() | second.own_identities()
     grown: dict[int, Grown] = {}
     new: dict[int, Grown] = {}
-    lengths = [(first.walk.lengths, second.walk.lengths, LEAST_LENGTH)]
+    lengths: list[tuple[_Lengths, _Lengths, int]] = [
+        (first.walk.remembered or {}, second.walk.lengths, LEAST_LENGTH)
+    ]
     if first.census and second.census:
-        least = first.census.shortest_remembered()
-        lengths.append((first.census.lengths, second.census.lengths, least))
+        known: _Lengths = first.census.remembered or {}
+        lengths.append((known, second.census.lengths, first.census.shortest))
     for before, after, least in lengths:
         for identity, (entries, kind) in after.items():
             if identity in own:

@@ -44,9 +44,15 @@ class Inquiry(Protocol):
     make it wait for longer, to keep the budget, and may close it at any yield: a `finally` block
     leaves nothing behind. What `gather` returns is its answer. It holds no reference to an object
     of the application across a yield that asks for a rest.
+
+    Attributes:
+        kind: What it looks at.
+        is_holding: Whether it takes up so much memory of its own just now, or hides so much, that
+            the process's figures are not to be judged. Read by other threads.
     """
 
     kind: EvidenceKind
+    is_holding: bool
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Look, step by step, and return what was found."""

@@ -120,6 +120,11 @@ class Investigation:
             return wait_seconds
         return self._advance(course)
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether its own memory is too much for the process's figures to be judged just now."""
+        return any(course.inquiry.is_holding for course in tuple(self._under_way))
+
     def close(self) -> None:
         """Stop where it is, and leave nothing behind."""
         self._waiting = []

@@ -74,6 +74,7 @@ class MappingInquiry:
     """Compares all mappings of the process with themselves a while later."""
 
     kind: EvidenceKind = "mappings"
+    is_holding = False
 
     def __init__(self, clock: Clock, objects: Probe[Allocator] | None = None) -> None:
         self._clock = clock

@@ -43,6 +43,7 @@ class RouteInquiry:
     """
 
     kind: EvidenceKind = "routes"
+    is_holding = False
 
     def __init__(self, counter: RouteCounter) -> None:
         self._counter = counter

@@ -139,6 +139,7 @@ class SiteInquiry:
         self._uses_memray = uses_memray
         self._without_forks = without_forks
         self._last_ended_at: float | None = None
+        self.is_holding = False
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Watch allocations for seconds, and return the lines that keep theirs."""
@@ -212,7 +213,9 @@ class SiteInquiry:
             slowdown.measure_before()
             yield from self._rest(_BASELINE_SECONDS, slowdown)
             yield from self._earn(slowdown.most_lost_a_second() * _TRIAL_SECONDS, slowdown, expense)
+            self.is_holding = True
             lost_a_second = yield from self._try_out(watch, slowdown, expense)
+            self.is_holding = False
             wanted = self._wanted_seconds(case)
             possible = min(wanted, watch.longest_seconds(_TRIAL_SECONDS))
             seconds = self._affordable_seconds(possible, lost_a_second, expense)
@@ -223,10 +226,12 @@ class SiteInquiry:
                 )
             expense.due_seconds = watch.reading_seconds(seconds, _TRIAL_SECONDS)
             yield from self._earn(lost_a_second * seconds, slowdown, expense)
+            self.is_holding = True
             at_seconds = yield from self._watch(watch, seconds, slowdown, expense)
             live = yield from watch.results()
         finally:
             watch.close()
+            self.is_holding = False
             expense.add(watch)
             self._last_ended_at = self._clock.now()
         looks = Looks(tuple(live), at_seconds)

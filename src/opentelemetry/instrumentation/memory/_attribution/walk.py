@@ -27,6 +27,10 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import ReferenceType
 
 from opentelemetry.instrumentation.memory._attribution.census import LEAST_LENGTH
+from opentelemetry.instrumentation.memory._attribution.lengths import (
+    REMEMBERED_BYTES,
+    RememberedLengths,
+)
 from opentelemetry.instrumentation.memory._attribution.looking import (
     LARGE,
     LengthTable,
@@ -76,6 +80,7 @@ class Walk:
 
     def __init__(self, clock: Clock, most_nodes: int = MOST_NODES) -> None:
         self.lengths: dict[int, tuple[int, int]] = {}
+        self.remembered: RememberedLengths | None = None
         self.is_complete = False
         self._clock = clock
         self._most_nodes = most_nodes
@@ -87,7 +92,15 @@ class Walk:
     @property
     def memory_bytes(self) -> int:
         """What this search remembers, by estimate."""
-        return 130 * len(self._places) + 250 * len(self.lengths)
+        remembered = REMEMBERED_BYTES * len(self.remembered or ())
+        return 130 * len(self._places) + 250 * len(self.lengths) + remembered
+
+    def keep_lengths(self) -> None:
+        """Let go of all else: from here on nothing can be found but `remembered`."""
+        self._places.clear()
+        self._parents, self._identities = array("l"), array("Q")
+        self.remembered = RememberedLengths(self.lengths)
+        self.lengths.clear()
 
     def own_containers(self) -> list[object]:
         """Return what this search remembers itself by, for it to be left out."""
