@@ -100,7 +100,7 @@ def test_every_folder_is_a_language_that_is_run() -> None:
     assert folders - {"__pycache__"} == set(COLUMNS)
 
 
-def test_every_file_of_the_example_is_sent_by_loopback_only() -> None:
+def test_services_listen_on_loopback_only() -> None:
     for file in RUN.parent.rglob("*"):
         if file.is_file() and file.suffix in {".py", ".js", ".go", ".java", ".rs", ".cpp", ".yaml"}:
             assert "0.0.0.0" not in file.read_text(), file  # noqa: S104
