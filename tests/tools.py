@@ -41,6 +41,16 @@ def promtool() -> Path:
     return _program(tools.PROMETHEUS, "promtool")
 
 
+def alertmanager() -> Path:
+    """Return an Alertmanager server."""
+    return _program(tools.ALERTMANAGER, "alertmanager")
+
+
+def amtool() -> Path:
+    """Return Alertmanager's own checker of configurations and routes."""
+    return _program(tools.ALERTMANAGER, "amtool")
+
+
 def node() -> Path:
     """Return Node.js."""
     return _program(tools.NODE, "node")

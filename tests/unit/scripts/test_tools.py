@@ -227,6 +227,33 @@ def test_jemalloc_that_cannot_be_preloaded_does_not_count(project: Project) -> N
     assert not list(project.folder.glob(".cache/jemalloc/*-*"))
 
 
+def unpacks_alertmanager(project: Project, unshare: str) -> None:
+    project.program("apt-config", "")
+    project.program("apt-get", '[ "$2" = update ] || : > prometheus-alertmanager_0.25.deb')
+    project.program("dpkg", '/bin/mkdir -p "$3/usr/share"')
+    for name in ("dirname", "readlink"):
+        (project.path / name).symlink_to(shutil.which(name) or name)
+    project.program("unshare", unshare)
+
+
+def test_alertmanager_is_started_with_its_own_files(project: Project, tmp_path: Path) -> None:
+    unpacks_alertmanager(project, f'echo "$@" >> {tmp_path}/started')
+    result = project.install("alertmanager")
+    assert result.returncode == 0, result.stdout
+    (folder,) = project.folder.glob(".cache/alertmanager/*-*")
+    subprocess.run([project.folder / ".cache/bin/alertmanager", "--x"], env=project.env, check=True)
+    last = (tmp_path / "started").read_text().splitlines()[-1]
+    assert last.endswith(f"{folder} prometheus-alertmanager --x")
+
+
+def test_alertmanager_that_may_not_mount_its_files_does_not_count(project: Project) -> None:
+    unpacks_alertmanager(project, "echo Operation not permitted >&2; exit 1")
+    result = project.install("alertmanager")
+    assert result.returncode == 1
+    assert "no mount namespace for it (Operation not permitted); put alertm" in result.stdout
+    assert not list(project.folder.glob(".cache/alertmanager/*-*"))
+
+
 def test_apt_settings_keep_sources_and_lose_hooks(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,7 +275,8 @@ def test_unknown_tool_is_refused_with_the_list(project: Project) -> None:
     result = project.install("kafka")
     assert result.returncode == 2
     assert (
-        "no such tool: kafka; there are collector, prometheus, node, jemalloc, go" in result.stderr
+        "no such tool: kafka; there are collector, prometheus, alertmanager, node, jemalloc, go"
+        in result.stderr
     )
 
 
