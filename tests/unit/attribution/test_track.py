@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory.track import track
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +96,43 @@ def test_tracked_work_is_no_request() -> None:
     with track("export"):
         pass
     assert REQUESTS.finished.take()[0] == {}
+
+
+@track("echo")
+async def echo(closed: list[str]) -> AsyncGenerator[object, object]:
+    try:
+        said = yield "begin"
+        yield said
+    except KeyError as error:
+        yield error.args[0]
+    finally:
+        closed.append("closed")
+
+
+def test_what_is_sent_into_an_asynchronous_generator_arrives() -> None:
+    async def talk() -> object:
+        running = echo([])
+        await running.asend(None)
+        return await running.asend("hello")
+
+    assert asyncio.run(talk()) == "hello"
+
+
+def test_what_is_thrown_into_an_asynchronous_generator_arrives() -> None:
+    async def talk() -> object:
+        running = echo([])
+        await running.asend(None)
+        return await running.athrow(KeyError("caught"))
+
+    assert asyncio.run(talk()) == "caught"
+
+
+def test_an_asynchronous_generator_that_is_closed_early_cleans_up_at_once() -> None:
+    async def talk() -> list[str]:
+        closed: list[str] = []
+        running = echo(closed)
+        await running.asend(None)
+        await running.aclose()
+        return closed
+
+    assert asyncio.run(talk()) == ["closed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -60,20 +61,14 @@ class track:  # noqa: N801 - used like a function
 
 
 def _counted(block: track, function: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+        return _counted_asynchronous_generator(block, function)
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def run(*args: Any, **kwargs: Any) -> Any:
             with block:
                 return await function(*args, **kwargs)
-
-    elif inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def run(*args: Any, **kwargs: Any) -> Any:
-            with block:
-                async for each in function(*args, **kwargs):
-                    yield each
 
     elif inspect.isgeneratorfunction(function):
 
@@ -88,5 +83,29 @@ def _counted(block: track, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             with block:
                 return function(*args, **kwargs)
+
+    return run
+
+
+def _counted_asynchronous_generator(
+    block: track, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        with block:
+            async with contextlib.aclosing(function(*args, **kwargs)) as inner:
+                step = inner.asend(None)
+                while True:
+                    try:
+                        each = await step
+                    except StopAsyncIteration:
+                        return
+                    # There is no `yield from` here: what is sent or thrown in is handed on.
+                    try:
+                        step = inner.asend((yield each))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - as above
+                        step = inner.athrow(error)
 
     return run
