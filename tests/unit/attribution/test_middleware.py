@@ -147,3 +147,17 @@ def test_nothing_is_counted_while_nobody_counts(flask_app: flask.Flask) -> None:
     REQUESTS.stop_counting()
     flask_app.test_client().get("/orders/1").close()
     assert counted() == {}
+
+
+def test_start_response_may_be_called_by_keyword() -> None:
+    told: list[object] = []
+
+    def app(_: Any, start_response: Any) -> list[bytes]:
+        start_response("500 Oops", [], exc_info=None)
+        return []
+
+    def start_response(status: str, headers: object, exc_info: object = None) -> None:
+        told.append((status, headers, exc_info))
+
+    MemoryWsgiMiddleware(app, route=lambda _: "/a")({"REQUEST_METHOD": "GET"}, start_response)
+    assert told == [("500 Oops", [], None)]

@@ -99,9 +99,9 @@ class _Request:
         if not REQUESTS.is_counting and REQUESTS.watch is None:
             return start_response
 
-        def start(*arguments: Any) -> Any:
+        def start(*arguments: Any, **named: Any) -> Any:
             self._known = self._route()
-            return start_response(*arguments)
+            return start_response(*arguments, **named)
 
         return start
 
