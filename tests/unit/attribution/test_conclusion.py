@@ -93,6 +93,14 @@ def test_route_is_the_answer_where_only_routes_are_known() -> None:
     assert (told.kind, told.culprit) == ("route", "GET /cart")
 
 
+def test_route_that_explains_little_of_the_growth_is_no_answer() -> None:
+    route = RouteGrowth("GET /cart", 100, 20.0, 10.0, 30.0)
+    unsure = Conclusion("unsure", None, 0.0, "")
+    evidence = Evidence("python_heap", None, 400.0, unsure, routes=(route,))
+    told = conclude(Case("python_heap", PACE, MemorySample(0.0, 7)), evidence, {"routes": 400.0})
+    assert told.kind == "unsure"
+
+
 def test_native_growth_without_python_objects_is_c_code() -> None:
     told = answer("native_heap", containers=(NOISE,), sites=(OTHER_LINE,), costs=LOOKED)
     assert told.kind == "native"

@@ -56,7 +56,7 @@ def conclude(
             _site(evidence, case.bytes_per_second),
             _type(evidence, expected.get("containers", 0.0)),
             _native(case, evidence, seconds_by_kind),
-            _route(evidence),
+            _route(evidence, expected.get("routes", 0.0)),
         )
         if answer is not None and answer.confidence >= _LEAST_CONFIDENCE
     ]
@@ -185,13 +185,16 @@ def _holder_of(
     return None
 
 
-def _route(evidence: Evidence) -> Conclusion | None:
+def _route(evidence: Evidence, expected_bytes: float) -> Conclusion | None:
     ranked = sorted(evidence.routes, key=lambda each: -each.bytes_per_request * each.requests)
     if not ranked:
         return None
     top = ranked[0]
     kept = [each.bytes_per_request * each.requests for each in ranked]
     share = kept[0] / sum(kept)
+    if expected_bytes > 0:
+        # The only route that keeps anything need not be what leaks.
+        share = min(share, _confidence(kept[0], 0.0, expected_bytes))
     sentence = f"{top.route} keeps {top.bytes_per_request:,.0f} bytes a request"
     return Conclusion("route", top.route, share, sentence)
 
