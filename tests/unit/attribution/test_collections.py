@@ -3,7 +3,10 @@ from __future__ import annotations
 import gc
 import threading
 
-from opentelemetry.instrumentation.memory._attribution.collections import CollectionsMeanwhile
+from opentelemetry.instrumentation.memory._attribution.collections import (
+    CollectionsMeanwhile,
+    end_in_child,
+)
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 
 
@@ -37,3 +40,10 @@ def test_application_that_empties_the_list_meanwhile_is_no_harm() -> None:
     with CollectionsMeanwhile(SystemClock()):
         gc.callbacks.clear()
     gc.callbacks.extend(before)
+
+
+def test_nothing_is_left_behind_in_a_forked_child() -> None:
+    before = list(gc.callbacks)
+    with CollectionsMeanwhile(SystemClock()):
+        end_in_child()
+        assert gc.callbacks == before

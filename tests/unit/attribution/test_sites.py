@@ -6,6 +6,7 @@ Time is told, allocations are real: so the rate of a leak is known exactly.
 from __future__ import annotations
 
 import copy
+import gc
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -343,3 +344,27 @@ def test_nothing_is_advised_where_lines_of_python_explain_the_growth(
 
 def test_memory_of_the_looks_is_told(inquiry: SiteInquiry, application: Application) -> None:
     assert 10_000 < run(inquiry, application).memory_bytes < 50 * 2**20
+
+
+def test_child_forked_during_a_look_collects_garbage_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_child: list[bool] = []
+
+    def traces_while_forking() -> list[object]:
+        end_in_child()
+        in_child.append(gc.isenabled())
+        return []
+
+    monkeypatch.setattr(tracemalloc, "_get_traces", traces_while_forking)
+    sites_tracing.Traces(FakeClock()).look()
+    assert in_child == [True]
+
+
+def test_child_does_not_turn_on_what_the_application_has_turned_off() -> None:
+    gc.disable()
+    try:
+        end_in_child()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from opentelemetry.instrumentation.memory._attribution import collections, sites
 from opentelemetry.instrumentation.memory._attribution.allocator import AllocatorInquiry
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.live_bytes import live_bytes_reader
@@ -16,7 +17,7 @@ from opentelemetry.instrumentation.memory._attribution.mappings import MappingIn
 from opentelemetry.instrumentation.memory._attribution.request_watch import RequestWatch
 from opentelemetry.instrumentation.memory._attribution.route_counter import RouteCounter
 from opentelemetry.instrumentation.memory._attribution.route_inquiry import RouteInquiry
-from opentelemetry.instrumentation.memory._attribution.sites import SiteInquiry, end_in_child
+from opentelemetry.instrumentation.memory._attribution.sites import SiteInquiry
 from opentelemetry.instrumentation.memory._investigator import Investigator
 from opentelemetry.instrumentation.memory.config import service_identity
 from opentelemetry.instrumentation.memory.responders.identity import this_process
@@ -93,6 +94,8 @@ class Casework:
 
     def notice(self, verdict: LeakVerdict, sample: MemorySample) -> None:
         """Do what a verdict calls for; called by the thread that samples."""
+        # The application may have set its provider since.
+        self._routes.attach(self._outlets.tracer_provider())
         self.investigator.notice(verdict, sample, is_automatic=self._is_automatic)
         if self._is_automatic and verdict.state in ("suspected", "confirmed"):
             # Requests count for both heaps alike.
@@ -142,7 +145,8 @@ class Casework:
 
     def end_in_child(self) -> None:
         """End what a forked child has inherited of tracing and counting."""
-        end_in_child()
+        sites.end_in_child()
+        collections.end_in_child()
         self._routes.detach()
 
     def _deliver(self, evidence: Evidence, occasions: frozenset[Occasion]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from _thread import get_ident
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
@@ -30,9 +30,12 @@ class CollectionsMeanwhile:
         self._thread, self._began_at, self.seconds = get_ident(), None, 0.0
         # PyPy has no such list.
         getattr(gc, "callbacks", []).append(self._callback)
+        _entered.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        with suppress(ValueError):
+            _entered.remove(self)
         with suppress(ValueError):
             getattr(gc, "callbacks", []).remove(self._callback)
 
@@ -44,3 +47,12 @@ class CollectionsMeanwhile:
         elif self._began_at is not None:
             self.seconds += self._clock.thread_cpu() - self._began_at
             self._began_at = None
+
+
+_entered: Final[list[CollectionsMeanwhile]] = []
+
+
+def end_in_child() -> None:
+    """Leave what a forked child has inherited: whoever had entered does not run there."""
+    for each in tuple(_entered):
+        each.__exit__()

@@ -46,6 +46,9 @@ _TRACES_PER_STEP: Final = 10_000
 _owner: Final[dict[str, Callable[..., None]]] = {}
 """Holds the real `tracemalloc.start` while a burst is on. Popped by whoever ends it."""
 
+_paused: Final[dict[str, bool]] = {}
+"""Tells a forked child that the garbage collector is off for the sake of a look."""
+
 
 def is_tracing() -> bool:
     """Return whether tracemalloc is on, whoever has started it."""
@@ -57,6 +60,8 @@ def end_in_child() -> None:
 
     What the application has started itself goes on.
     """
+    if _paused.pop("gc", False):
+        gc.enable()
     _end_burst()
 
 
@@ -182,6 +187,7 @@ def _all_traces() -> list[_Trace]:
     # So many new tuples make the collector run within the call up to 3.11, at times over the whole
     # heap: 10 ms become 30 at a heap of a million objects, and more at others.
     is_collecting = gc.isenabled()
+    _paused["gc"] = is_collecting
     gc.disable()
     try:
         # `take_snapshot` calls this too. Its public face makes three objects a trace: 2 µs each.
@@ -189,6 +195,7 @@ def _all_traces() -> list[_Trace]:
     finally:
         if is_collecting:
             gc.enable()
+        _paused.clear()
     return traces
 
 
