@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import ProxyTracerProvider
 from tests.fakes import MIB, fake_probes
 
 from opentelemetry.instrumentation.memory import MemoryConfig, _casework
@@ -18,7 +21,7 @@ from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
 from opentelemetry.instrumentation.memory.model import Growth, LeakState, LeakVerdict, MemorySample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from opentelemetry.instrumentation.memory.evidence import Evidence
@@ -48,15 +51,16 @@ def _nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(told: Told) -> Callable[[MemoryConfig], Response]:
-    def make_response(config: MemoryConfig) -> Response:
+def make(told: Told) -> Callable[..., Response]:
+    def make_response(config: MemoryConfig, outlets: Outlets | None = None) -> Response:
+        outlets = outlets or Outlets(on_evidence=told.listen)
         clock = SystemClock()
         sampler = Sampler(config, fake_probes(), clock)
         judge = Judge(config.max_interval_seconds)
         sample = sampler.take()
         assert sample is not None
         judge.consider(sample)
-        return Response(config, clock, sampler, judge, Outlets(on_evidence=told.listen))
+        return Response(config, clock, sampler, judge, outlets)
 
     return make_response
 
@@ -155,3 +159,37 @@ def test_nothing_is_written_without_a_directory(
     response.notice(LeakVerdict("quiet"), sample(resident_bytes=190 * MIB))
     assert response.snapshot()["reason"] == "api"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("near_limit", [True, False])
+def test_casework_is_loaded_while_forks_wait(
+    make: Callable[[MemoryConfig], Response], tmp_path: Path, *, near_limit: bool
+) -> None:
+    held: list[str] = []
+
+    @contextmanager
+    def without_forks() -> Iterator[None]:
+        held.append("held")
+        yield
+
+    response = make(MemoryConfig(snapshot_directory=str(tmp_path), evidence=False))
+    response.without_forks = without_forks
+    if near_limit:
+        response.notice(LeakVerdict("quiet"), sample(resident_bytes=190 * MIB))
+    else:
+        response.snapshot()
+    assert held == ["held"]
+
+
+def test_spans_of_a_provider_that_is_set_later_are_counted(
+    make: Callable[..., Response],
+) -> None:
+    providers: list[object] = [ProxyTracerProvider()]
+    response = make(MemoryConfig(), Outlets(tracer_provider=lambda: providers[-1]))
+    response.load()
+    provider = TracerProvider()
+    providers.append(provider)
+    response.notice(verdict("suspected"), sample())
+    assert len(provider._active_span_processor._span_processors) == 1
+    response.stop(PATIENCE_SECONDS)
+    assert not provider._active_span_processor._span_processors

@@ -39,6 +39,9 @@ class Process:
     collection_cpu_seconds: float = 0.0
     guard: Any = field(default_factory=threading.RLock)
 
+    def __post_init__(self) -> None:
+        self.response.without_forks = self.without_forks
+
     def consider(self, sample: MemorySample) -> None:
         """Judge a sample that a collection took; sample more often the higher the risk."""
         self.sampler.risk = self.judge.consider(sample).risk
@@ -52,9 +55,7 @@ class Process:
         if verdict is None or not self.response.is_distorting:
             verdict = self.judge.consider_and_learn(sample)
         if self.response.is_loading_due(verdict):
-            # The lock of a module that is being imported is never released in a forked child.
-            with self.without_forks():
-                self.response.load(self.without_forks)
+            self.response.load()
         self.response.notice(verdict, sample)
         self.sampler.risk = max(verdict.risk, self.response.least_risk)
         if self.signal is not None:

@@ -34,6 +34,9 @@ class Response:
         sampler: Of the same process.
         judge: Of the same process.
         outlets: Where what is found goes, and whose requests are counted.
+
+    Attributes:
+        without_forks: Lets forks wait while a lock is held that a child could not release.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Response:
         self._near_limit = NearLimit()
         self._requests: set[Occasion] = set()
         self._casework: Casework | None = None
+        self.without_forks: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def evidence(self) -> Evidence | None:
@@ -96,28 +100,27 @@ class Response:
             or (self._config.evidence and is_alarming)
         )
 
-    def load(
-        self, without_forks: Callable[[], AbstractContextManager[None]] = nullcontext
-    ) -> Casework:
-        """Return the casework; the first time its modules are imported, in about 30 ms.
-
-        Args:
-            without_forks: Lets forks wait while a lock is held that a child could not release.
-        """
-        if self._casework is None:
+    def load(self) -> Casework:
+        """Return the casework; the first time its modules are imported, in about 30 ms."""
+        if self._casework is not None:
+            return self._casework
+        # The lock of a module that is being imported is never released in a forked child.
+        with self.without_forks():
             from opentelemetry.instrumentation.memory._casework import (  # noqa: PLC0415 - see above
                 Casework,
             )
 
-            self._casework = Casework(
-                self._config,
-                self._clock,
-                self._sampler,
-                self._judge,
-                self._outlets,
-                without_forks=without_forks,
-            )
-        return self._casework
+            # Another thread may have been here first.
+            if self._casework is None:
+                self._casework = Casework(
+                    self._config,
+                    self._clock,
+                    self._sampler,
+                    self._judge,
+                    self._outlets,
+                    without_forks=self.without_forks,
+                )
+            return self._casework
 
     def notice(self, verdict: LeakVerdict, sample: MemorySample) -> None:
         """Do what a verdict calls for; called by the thread that samples."""
