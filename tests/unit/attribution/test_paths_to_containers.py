@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.memory._attribution.cycles import garbage_amo
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.referrers import climb
 from opentelemetry.instrumentation.memory._attribution.sizes import bytes_per_entry
+from opentelemetry.instrumentation.memory._attribution.walk import roots
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
 
@@ -148,3 +149,13 @@ def test_objects_of_a_cycle_that_somebody_holds_are_no_garbage() -> None:
     held = [inner]
     inner.append(held)
     assert garbage_among([inner]) == 0
+
+
+def test_what_the_started_program_has_imported_is_named_by_its_own_module(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "shop_bus.py").write_text("receivers = {}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("shop_bus")
+    names = [name for name, _ in roots() if isinstance(name, str)]
+    assert names.index("shop_bus") < names.index("__main__")

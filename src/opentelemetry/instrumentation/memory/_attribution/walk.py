@@ -250,8 +250,13 @@ def frame_distance(frame: FrameType) -> int:
 
 
 def _distance(name: str, namespace: dict[str, object] | None) -> int:
-    """Return 0 for a module of the application, 1 for one of a library, 2 for one of Python."""
+    """Return how far from the application's own modules this one is, the nearest 0.
+
+    The program that was started comes after them: what it has imported is theirs.
+    """
+    if name == "__main__":
+        return 1
     file = None if namespace is None else text_at(namespace, "__file__")
     if file is None or name.partition(".")[0] in sys.stdlib_module_names:
-        return 0 if name == "__main__" else 2
-    return 1 if "site-packages" in file or "dist-packages" in file else 0
+        return 3
+    return 2 if "site-packages" in file or "dist-packages" in file else 0
