@@ -298,6 +298,49 @@ def test_routes_that_always_go_together_are_told_together() -> None:
     assert found.bytes_per_request == pytest.approx(10_000, rel=0.05)
 
 
+def looks(counter: RouteCounter, columns: Any, most_looks: int) -> tuple[Any, int]:
+    """Gather while samples come in, one each half second, that grow as `columns` says."""
+    counter.start()
+    steps = RouteInquiry(counter).gather(Case("python_heap", 1000.0, sample(0.0, 0)))
+    level, index, waits = 0, 0, 0
+    counter.observe(sample(0.0, 0))
+    while True:
+        try:
+            waited = next(steps)
+        except StopIteration as end:
+            return end.value, waits
+        if waited:
+            waits += 1
+            assert waits < most_looks, "the inquiry should have ended by now"
+            for _ in range(40):
+                index += 1
+                level += columns(index)
+                counter.observe(sample(index / 2, level))
+
+
+def test_an_inquiry_that_finds_nothing_ends_after_three_minutes(counter: RouteCounter) -> None:
+    def alike(_: int) -> int:
+        REQUESTS.finished.add((None, "/a", 1.0))
+        return 1000
+
+    findings, waits = looks(counter, alike, 15)
+    assert findings.routes == ()
+    assert waits == 9
+
+
+def test_routes_that_go_together_are_evidence_and_no_series(counter: RouteCounter) -> None:
+    def together(index: int) -> int:
+        number = index * 7919 % 11
+        for _ in range(number):
+            REQUESTS.finished.add((None, "/cart", 1.0))
+            REQUESTS.finished.add((None, "/prices", 1.0))
+        return 30_000 * number
+
+    findings, _ = looks(counter, together, 15)
+    assert len(findings.routes) == 1
+    assert counter.growth() == ()
+
+
 def test_an_inquiry_without_requests_says_why_it_found_nothing(counter: RouteCounter) -> None:
     case = Case("python_heap", 1000.0, sample(0.0, 0))
     findings = finish(RouteInquiry(counter).gather(case))

@@ -9,8 +9,9 @@ what is done about it:
   (`_passing_part`): an exponentially weighted moving average, as in an ARIMA(0,1,1) model.
 - What a request keeps for seconds looks like what it keeps for good while counts go up and down.
   So whatever stands out is looked at again beside columns of memory that fades (`LIFETIMES`): if
-  they explain most of it, it is not told; if they certainly explain some, the rest is what counts.
-  What a request holds until it ends has a column from the start.
+  they explain most of it, it is not told. They never change what is told: over an interval or two
+  nothing sets them apart from what is kept. What a request holds until it ends has a column from
+  the start.
 - A table that is loaded once is no fault of the requests that finished beside it. Such single
   steps are cut (`_without_steps`). A fall is not, unless it gives back what was cut before: it is
   the collector's, and what grew before it must pay for it.
@@ -45,6 +46,7 @@ _LEAST_INTERVALS_PER_COLUMN: Final = 4
 _MOST_SECOND_LOOKS: Final = 4
 # What the second look must leave of the first estimate, or it is not told.
 _LEAST_PART_LEFT: Final = 0.25
+_SHORTEST_LIFETIME: Final = 3.0  # in intervals
 
 _PASSING_PARTS: Final = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _FIRST_PASSING_PART: Final = 0.5
@@ -136,24 +138,16 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
     )[:_MOST_SECOND_LOOKS]
     if notable:
         fading = [
-            _fading(columns[index], watch.seconds, part * math.fsum(watch.seconds))
-            for part in LIFETIMES
+            _fading(columns[index], watch.seconds, lifetime)
+            for lifetime in _lifetimes(watch.seconds)
             for index in notable
         ]
         wider = model.beside(fading)
         yield from wider.prepare()
         wider.solve(cut)
-        again, _ = yield from wider.deviations(cut)
-        behind = len(wider.solution) - len(fading)
-        doubtful = set()
-        for place, index in enumerate(notable):
-            if wider.solution[index] < _LEAST_PART_LEFT * weights[index]:
-                doubtful.add(index)
-            own = range(behind + place, len(wider.solution), len(notable))
-            # Only where something does fade for certain: these columns cost precision.
-            if any(wider.solution[each] > strict * again[each] for each in own):
-                weights[index] = nearest[index] = wider.solution[index]
-                deviations[index] = again[index]
+        doubtful = {
+            index for index in notable if wider.solution[index] < _LEAST_PART_LEFT * weights[index]
+        }
         notable = [index for index in notable if index not in doubtful]
     return tuple(
         _UNKNOWN
@@ -196,6 +190,16 @@ def _in_flight(counts: Sequence[Column]) -> list[float]:
     """Return the growth of what is in flight: what ends in the next interval has begun by now."""
     totals = [math.fsum(row) for row in zip(*counts, strict=True)]
     return [after - before for before, after in zip(totals, [*totals[1:], totals[-1]], strict=True)]
+
+
+def _lifetimes(seconds: Column) -> list[float]:
+    """Return how long memory may be held to be looked for; shorter ones look like memory kept.
+
+    Within an interval or two nothing sets what fades apart from the noise.
+    """
+    watched = math.fsum(seconds)
+    shortest = _SHORTEST_LIFETIME * watched / len(seconds)
+    return [max(part * watched, shortest * 4**place) for place, part in enumerate(LIFETIMES)]
 
 
 def _fading(counts: Column, seconds: Column, lifetime: float) -> list[float]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 420.0
 IDLE_SECONDS: Final = 60.0
+_LOOKS_THAT_AGREE: Final = 3  # a minute apart
+_LEAST_SECONDS_FOR_NOTHING: Final = 180.0
 _MOST_ROUTES: Final = 20
 _LEAST_COUNT: Final = 8
 # Once the interval is this narrow beside its estimate there is little to wait for.
@@ -54,6 +56,7 @@ class RouteInquiry:
             self._counter.start(case.segment)
         waited = 0.0
         found: tuple[RouteGrowth, ...] = ()
+        looks: list[tuple[RouteGrowth, ...]] = []
         while True:
             requests, tracked = self._counter.records()
             watched = requests.watched_seconds()
@@ -66,9 +69,12 @@ class RouteInquiry:
             if not is_idle and watched >= LOOK_EVERY_SECONDS:
                 found = yield from growth_by_route(requests)
                 found += yield from growth_by_route(tracked)
-                self._counter.publish(found)
+                # The metric has one route a series; what cannot be told apart is evidence alone.
+                single = {*requests.columns, *tracked.columns}
+                self._counter.publish(tuple(each for each in found if each.route in single))
                 grown = max(sum(requests.growth), 1.0)
-                if _is_settled(found, grown):
+                looks.append(found)
+                if _is_settled(found, grown) or _is_still(looks, watched):
                     break
             if max(watched, waited) >= LONGEST_SECONDS:
                 break
@@ -134,6 +140,18 @@ def _is_settled(found: tuple[RouteGrowth, ...], grown: float) -> bool:
     ]
     explained = sum(each.bytes_per_request * each.requests for each in precise)
     return explained >= _BEST_SHARE * grown
+
+
+def _is_still(looks: Sequence[tuple[RouteGrowth, ...]], watched: float) -> bool:
+    """Tell whether the last minute's looks agree, so that further ones would add little."""
+    if len(looks) <= _LOOKS_THAT_AGREE or (watched < _LEAST_SECONDS_FOR_NOTHING and not looks[-1]):
+        return False
+    before = {each.route: each for each in looks[-1 - _LOOKS_THAT_AGREE]}
+    now = {each.route: each for each in looks[-1]}
+    return before.keys() == now.keys() and all(
+        before[route].least_bytes <= each.bytes_per_request <= before[route].most_bytes
+        for route, each in now.items()
+    )
 
 
 def _sum(columns: Sequence[Sequence[float]]) -> list[float]:
