@@ -36,7 +36,7 @@ SETTINGS = {
     "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "100",
     "OTEL_PYTHON_MEMORY_LIMIT_BYTES": str(512 * 2**20),
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-    "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2",
+    "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2,k8s.pod.name=sample-7f",
 }
 
 
@@ -170,6 +170,7 @@ def assert_says(alert: dict[str, Any], *, severity: str, summary: str, descripti
     """Hold a firing alert against patterns of its text, and its runbook against the document."""
     labels, annotations = alert["labels"], alert["annotations"]
     assert (alert["status"], labels["severity"]) == ("firing", severity)
+    assert (labels["service_version"], labels["k8s_pod_name"]) == ("1.4.2", "sample-7f")
     assert re.fullmatch(summary, annotations["summary"]), annotations
     assert re.fullmatch(description, annotations["description"]), annotations
     file, _, section = annotations["runbook"].partition("#")
