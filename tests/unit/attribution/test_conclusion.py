@@ -177,6 +177,13 @@ def test_confidence_is_a_share_and_unsure_names_nobody(
     assert (told.kind == "unsure") == (told.culprit is None)
 
 
+def test_few_more_entries_in_a_healthy_process_are_no_answer() -> None:
+    few = ContainerGrowth("shop.log._recent", "list", 10, 15, (), 2_000)
+    evidence = Evidence(None, None, 60.0, Conclusion("unsure", None, 0.0, ""), containers=(few,))
+    told = conclude(Case(None, 0.0, MemorySample(0.0, 7)), evidence, {"containers": 5.0})
+    assert told.kind == "unsure"
+
+
 @pytest.mark.parametrize("segment", ["python_heap", "native_heap", None])
 def test_answer_is_given_where_no_pace_is_known(segment: Segment | None) -> None:
     evidence = Evidence(

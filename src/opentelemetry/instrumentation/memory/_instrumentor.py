@@ -105,7 +105,7 @@ class MemoryInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         What is found is in `latest_evidence()` some seconds to minutes later, and in a snapshot
         where a directory is set. Needs the background thread.
         """
-        if self._runtime is not None:
+        if self._runtime is not None and self._runtime.latest_sample() is not None:
             self._runtime.request("api")
 
     def latest_evidence(self) -> Evidence | None:

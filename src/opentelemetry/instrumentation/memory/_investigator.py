@@ -162,6 +162,9 @@ class Investigator:
         self, verdict: LeakVerdict, sample: MemorySample, occasions: set[Occasion]
     ) -> None:
         self._occasions |= occasions
+        if self.is_under_way() and self._is_told:
+            # What is known so far is the answer; what is found later is told as well.
+            self._tell(frozenset(occasions))
         if self.is_under_way() or self._is_stopped:
             return
         self._began_at, self._is_told = sample.taken_at_seconds, False
@@ -207,8 +210,8 @@ class Investigator:
             self._investigation = None
 
     def _tell_interim(self, evidence: Evidence) -> None:
-        # An answer is not kept back for what takes longest; no answer is.
-        if evidence is not self.evidence and evidence.conclusion.kind != "unsure":
+        is_sure = evidence.conclusion.kind != "unsure"
+        if is_sure and (not self._is_told or _answers(evidence) != _answers(self.evidence)):
             self.evidence = evidence
             self._tell(frozenset(self._occasions))
 
@@ -231,7 +234,10 @@ class Investigator:
 
 
 def _answers(evidence: Evidence | None) -> tuple[object, ...]:
-    return () if evidence is None else (evidence.conclusion.culprit, evidence.routes)
+    if evidence is None:
+        return ()
+    sites = tuple(each.site for each in evidence.sites[:1])
+    return (evidence.conclusion.culprit, sites, tuple(each.route for each in evidence.routes))
 
 
 def _case(verdict: LeakVerdict, sample: MemorySample) -> Case:

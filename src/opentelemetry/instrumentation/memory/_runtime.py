@@ -163,8 +163,9 @@ class Runtime:
 
     def snapshot(self) -> dict[str, Any] | None:
         """Return what is known of this process as a snapshot's document, and write it if wanted."""
-        process = self._processes.get(os.getpid())
-        return None if process is None else process.response.snapshot()
+        if self.latest_sample() is None:
+            return None
+        return self._own().response.snapshot()
 
     def history(self) -> tuple[MemorySample, ...]:
         """Return the samples kept of this process, oldest first."""
@@ -210,7 +211,13 @@ class Runtime:
             self._ensure_thread(self._own())
 
     def _listen_to_signal(self) -> None:
-        if self._config.snapshot_signal and self._config.snapshot_directory is not None:
+        if not self._config.snapshot_signal:
+            return
+        if self._config.snapshot_directory is None:
+            _logger.warning(
+                "SIGUSR2 writes no memory snapshot: set OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY"
+            )
+        else:
             self._signal = SnapshotSignal(lambda _: self.request("signal"))
             self._signal.install()
 
@@ -235,6 +242,8 @@ class Runtime:
             for other in [each for each in self._processes if each != pid]:
                 inherited = self._processes.pop(other, None)
                 if inherited is not None:
+                    # No hook has run if the fork was none of Python's.
+                    inherited.response.end_in_child()
                     inherited.sampler.close()
         return process
 

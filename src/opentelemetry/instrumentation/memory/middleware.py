@@ -74,6 +74,9 @@ class MemoryWsgiMiddleware:
         """Serve one request, count it when its body has been sent."""
         request = _Request(environ, environ.get("REQUEST_METHOD"), self._route)
         request.begin()
+        if not request.is_wanted():
+            # The server may know this body: a file that it can send by itself.
+            return self.app(environ, start_response)
         try:
             body = self.app(environ, request.noting(start_response))
         except BaseException:
@@ -94,10 +97,12 @@ class _Request:
         self._has_ended = False
         self._known: str | None = None
 
+    def is_wanted(self) -> bool:
+        """Tell whether anybody wants to know of requests just now."""
+        return REQUESTS.is_counting or REQUESTS.watch is not None
+
     def noting(self, start_response: Any) -> Any:
         """Return a `start_response` that looks for the route: Flask forgets it at the end."""
-        if not REQUESTS.is_counting and REQUESTS.watch is None:
-            return start_response
 
         def start(*arguments: Any, **named: Any) -> Any:
             self._known = self._route()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._attribution.native_origin import python_share
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # Below this part of the growth an answer is a guess.
 _LEAST_EXPLAINED: Final = 0.25
 _LEAST_CONFIDENCE: Final = 0.4
+# Less than this is no growth to speak of in a process that nobody suspects.
+_LEAST_UNSUSPECTED_BYTES: Final = 2**20
+_HEAPS: Final = frozenset({"object arena", "malloc heap", "malloc arena"})
 # Two containers whose entries grew alike hold the same objects: an index beside a cache.
 _ALIKE: Final = 0.1
 _FEWEST_MAPPINGS: Final = 3
@@ -45,18 +49,22 @@ def conclude(
     """
     if case.segment == "retained":
         return _fragmentation(evidence)
+    if case.bytes_per_second <= 0:
+        case = replace(case, bytes_per_second=_pace_seen(evidence, seconds_by_kind))
     expected = {kind: case.bytes_per_second * seconds for kind, seconds in seconds_by_kind.items()}
+    is_mapped = case.segment == "other_anonymous"
     answers = [
         answer
         for answer in (
-            _mapping(evidence, expected.get("mappings", 0.0))
-            if case.segment in ("other_anonymous", None)
-            else None,
+            _mapping(evidence, expected.get("mappings", 0.0)) if is_mapped else None,
             _container(evidence, expected.get("containers", 0.0)),
             _site(evidence, case.bytes_per_second),
             _type(evidence, expected.get("containers", 0.0)),
             _native(case, evidence, seconds_by_kind),
             _route(evidence, expected.get("routes", 0.0)),
+            _mapping(_outside_of_heaps(evidence), expected.get("mappings", 0.0))
+            if case.segment is None
+            else None,
         )
         if answer is not None and answer.confidence >= _LEAST_CONFIDENCE
     ]
@@ -64,6 +72,24 @@ def conclude(
         return Conclusion("unsure", None, 0.0, _nothing_stands_out(evidence))
     best = answers[0]
     return Conclusion(best.kind, best.culprit, best.confidence, _in_context(best, evidence))
+
+
+def _outside_of_heaps(evidence: Evidence) -> Evidence:
+    """Return the same without the mappings of which containers and lines tell more."""
+    return replace(
+        evidence, mappings=tuple(each for each in evidence.mappings if each.mapping not in _HEAPS)
+    )
+
+
+def _pace_seen(evidence: Evidence, seconds_by_kind: Mapping[EvidenceKind, float]) -> float:
+    """Return how fast the process was seen to grow, where nobody suspected it, in bytes a second.
+
+    Never so little that the breathing of a healthy process would be explained by a few entries.
+    """
+    seconds = seconds_by_kind.get("mappings", 0.0)
+    grown = sum(each.bytes_after - each.bytes_before for each in evidence.mappings)
+    least = _LEAST_UNSUSPECTED_BYTES / max(seconds_by_kind.get("containers", 0.0), 1.0)
+    return max(grown / seconds if seconds > 0 else 0.0, least)
 
 
 def _fragmentation(evidence: Evidence) -> Conclusion:

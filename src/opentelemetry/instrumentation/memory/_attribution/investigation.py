@@ -38,7 +38,7 @@ _KINDS: Final[dict[Segment | None, tuple[EvidenceKind, ...]]] = {
 }
 # Allocations are watched last and alone: watching them slows down what the others would measure.
 _LAST: Final[EvidenceKind] = "sites"
-# What the others have found is not kept back for it: there may be little time.
+# It only waits, and need not be waited for.
 _SLOWEST: Final[EvidenceKind] = "routes"
 _LONGEST_SECONDS: Final = 1800.0
 # Between two pieces of one piece of work others get their turn; a longer rest is asked for.
@@ -106,8 +106,6 @@ class Investigation:
         if now - self._began_at > _LONGEST_SECONDS:
             self._give_up("the investigation had taken too long by then")
         if not [each for each in self._under_way if each.inquiry.kind != _SLOWEST]:
-            if self._under_way and not self._waiting and self.interim is None:
-                self.interim = self._draw_conclusion()
             self._under_way += [self._begin(inquiry) for inquiry in self._waiting]
             self._waiting = []
         if not self._under_way:
@@ -183,6 +181,9 @@ class Investigation:
                 findings.memory_bytes,
             )
         )
+        if self._under_way or self._waiting:
+            # What is known is not kept back for what takes longer: there may be little time.
+            self.interim = self._draw_conclusion()
 
     def _give_up(self, why: str) -> None:
         for course in self._under_way:

@@ -87,7 +87,7 @@ class MappingInquiry:
             before = yield from self._look(case)
             yield case.seconds_to_grow(_WANTED_BYTES, _LEAST_SECONDS, _MOST_SECONDS)
             after = yield from self._look(case)
-        except (SourceUnavailable, OSError, ValueError) as error:
+        except (SourceUnavailable, OSError) as error:
             return Findings(skipped=(Skipped(self.kind, str(error)),))
         return Findings(mappings=growth(before, after), seconds=self._clock.now() - began_at)
 
