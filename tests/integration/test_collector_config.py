@@ -86,7 +86,7 @@ def test_forwarding_without_an_endpoint_is_refused_and_the_message_names_the_exp
 
 
 def test_every_file_is_of_a_kind_that_is_checked() -> None:
-    assert sorted(FILES) == sorted(["builder.yaml", *PIPELINES, *SCRAPES])
+    assert sorted(FILES) == sorted(["alertmanager.yaml", "builder.yaml", *PIPELINES, *SCRAPES])
     assert {"gateway.yaml", *OVERLAYS} == set(PIPELINES)
 
 

@@ -133,7 +133,7 @@ def test_every_example_is_run_here() -> None:
     # A manifest cannot be run here, tests/unit/test_kubernetes_example.py checks it.
     # test_mixed_languages.py runs the services in several languages.
     run = {"flask_gunicorn", "fastapi_programmatic", "declarative_file"}
-    assert folders == {*run, "kubernetes_baseline", "mixed_languages"}
+    assert folders == {*run, "kubernetes_baseline", "kubernetes_fleet", "mixed_languages"}
 
 
 @pytest.mark.parametrize("example", ["flask_gunicorn", "fastapi_programmatic", "declarative_file"])
