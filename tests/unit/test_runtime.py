@@ -127,6 +127,24 @@ def test_start_takes_a_sample_before_it_returns(runtime: Runtime) -> None:
     assert runtime.history()
 
 
+def test_samples_are_judged_on_when_evidence_cannot_be_gathered(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ImportError("broken")
+
+    runtime.start()
+    runtime.end_thread()
+    process = next(iter(runtime._processes.values()))
+    monkeypatch.setattr(type(process.response), "notice", fail)
+    sample = runtime.latest_sample()
+    assert sample is not None
+    process.consider_and_learn(sample)
+    process.consider_and_learn(sample)
+    assert caplog.text.count("no more evidence") == 1
+    assert process.judge.verdict is not None
+
+
 def test_what_an_investigation_takes_up_is_not_judged(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._response import Response
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
     from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
-    from opentelemetry.instrumentation.memory.model import MemorySample
+    from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
     from opentelemetry.instrumentation.memory.responders.snapshot_signal import SnapshotSignal
+
+_logger = logging.getLogger(__name__)
 
 # Longer than a collection takes, shorter than anybody notices.
 GUARD_TIMEOUT_SECONDS: Final = 0.2
@@ -37,6 +40,7 @@ class Process:
     signal: SnapshotSignal | None = None
     thread: SamplingThread | None = None
     collection_cpu_seconds: float = 0.0
+    is_responding: bool = True
     guard: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -54,12 +58,22 @@ class Process:
         verdict = self.judge.verdict
         if verdict is None or not self.response.is_distorting:
             verdict = self.judge.consider_and_learn(sample)
-        if self.response.is_loading_due(verdict):
-            self.response.load()
-        self.response.notice(verdict, sample)
-        self.sampler.risk = max(verdict.risk, self.response.least_risk)
+        self.sampler.risk = verdict.risk
+        if self.is_responding:
+            self._respond(verdict, sample)
         if self.signal is not None:
             self.signal.keep_in_place()
+
+    def _respond(self, verdict: LeakVerdict, sample: MemorySample) -> None:
+        try:
+            if self.response.is_loading_due(verdict):
+                self.response.load()
+            self.response.notice(verdict, sample)
+            self.sampler.risk = max(verdict.risk, self.response.least_risk)
+        except Exception:
+            # Samples and verdicts go on without it.
+            self.is_responding = False
+            _logger.exception("no more evidence is gathered in this process")
 
     def is_sampled(self) -> bool:
         """Tell whether a thread takes samples."""
