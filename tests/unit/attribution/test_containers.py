@@ -10,13 +10,16 @@ import sys
 import threading
 import types
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from opentelemetry.instrumentation.memory._attribution import containers as containers_module
+from opentelemetry.instrumentation.memory._attribution import growth as growth_module
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
+from opentelemetry.instrumentation.memory._attribution.walk import Walk
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
 
@@ -144,6 +147,14 @@ LEAKS: list[tuple[str, Callable[[Any, int], object], str, str]] = [
     ("nested", lambda m, n: m.add_nested(n), "nested[...][...]", "dict"),
     ("global names", lambda m, n: vars(m).__setitem__(f"user_{n}", n), "__dict__", "dict"),
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _far_reaching_search() -> Iterator[None]:
+    # A process that runs many tests has more modules than the search goes through.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growth_module, "Walk", partial(Walk, most_nodes=500_000))
+        yield
 
 
 @pytest.fixture
