@@ -111,13 +111,14 @@ def assert_whole(values: Values) -> None:
     parts = [values[f"process.memory.resident/{segment}"] for segment in SEGMENTS]
     assert sum(parts) == values["process.memory.usage"] > 10 * MIB
     assert values["process.memory.monitor.cpu.time"] > 0
-    # Without a limit, and before the first verdict, these are absent.
+    # Without a limit, before the first verdict and without a leak, these are absent.
     optional = {
         "process.memory.limit",
         "process.memory.limit.utilization",
         "process.memory.leak.risk",
         "process.memory.leak.growth",
         "process.memory.leak.time_to_exhaustion",
+        "process.memory.route.growth",
     }
     reported = {name.split("/")[0] for name in values}
     assert {each.name for each in INSTRUMENTS} - reported <= optional

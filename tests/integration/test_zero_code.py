@@ -144,6 +144,12 @@ GIVEN = {
     "limit_bytes": ("512MiB", 512 * 2**20),
     "process_metrics": ("false", False),
     "baseline_directory": (f"{tempfile.gettempdir()}/otel-memory",) * 2,
+    "evidence": ("false", False),
+    "evidence_budget_percent": ("2", 2.0),
+    "evidence_frames": ("3", 3),
+    "request_watch_bytes": ("1MiB", 2**20),
+    "snapshot_directory": (f"{tempfile.gettempdir()}/otel-snapshots",) * 2,
+    "snapshot_signal": ("false", False),
 }
 
 

@@ -67,6 +67,7 @@ class Investigator:
         self._began_at: float | None = None
         self._occasions: set[Occasion] = set()
         self._requests: set[Occasion] = set()
+        self._answered: set[Occasion] = set()
         self._thread: threading.Thread | None = None
         self._investigation: Investigation | None = None
         self._stop: threading.Lock | None = None
@@ -136,7 +137,8 @@ class Investigator:
                 return set()
             if verdict.state != "confirmed":
                 return {"suspected"}
-            if not self._has_answer_of_this_alarm(before):
+            has_all = not self.is_under_way() or self._is_nearly_done()
+            if not (has_all and self._has_answer_of_this_alarm(before)):
                 return {"confirmed"}
             if self.is_under_way():
                 self._occasions.add("confirmed")
@@ -162,12 +164,13 @@ class Investigator:
         self, verdict: LeakVerdict, sample: MemorySample, occasions: set[Occasion]
     ) -> None:
         self._occasions |= occasions
-        if self.is_under_way() and self._is_told:
-            # What is known so far is the answer; what is found later is told as well.
+        if self.is_under_way() and self._is_told and self._is_nearly_done():
+            # What is known by now is the answer; routes may follow.
             self._tell(frozenset(occasions))
         if self.is_under_way() or self._is_stopped:
             return
         self._began_at, self._is_told = sample.taken_at_seconds, False
+        self._answered = set()
         investigation = Investigation(
             self._inquiries,
             _case(verdict, sample),
@@ -210,21 +213,33 @@ class Investigator:
             self._investigation = None
 
     def _tell_interim(self, evidence: Evidence) -> None:
-        is_sure = evidence.conclusion.kind != "unsure"
-        if is_sure and (not self._is_told or _answers(evidence) != _answers(self.evidence)):
+        if evidence is self.evidence or evidence.conclusion.kind == "unsure":
+            return
+        # An event costs nothing; who asked for a snapshot wants all but what takes longest.
+        occasions = frozenset(self._occasions) if self._is_nearly_done() else frozenset()
+        if self._is_news(evidence, occasions):
             self.evidence = evidence
-            self._tell(frozenset(self._occasions))
+            self._tell(occasions)
 
     def _tell_end(self, evidence: Evidence) -> None:
-        is_news = not self._is_told or _answers(evidence) != _answers(self.evidence)
         occasions, self._occasions = frozenset(self._occasions), set()
+        is_news = self._is_news(evidence, occasions)
         # From here on the next may begin.
         self.evidence, self._is_looking = evidence, False
         if is_news:
             self._tell(occasions)
 
+    def _is_nearly_done(self) -> bool:
+        investigation = self._investigation
+        return investigation is None or investigation.is_nearly_done
+
+    def _is_news(self, evidence: Evidence, occasions: frozenset[Occasion]) -> bool:
+        is_same = self._is_told and _answers(evidence) == _answers(self.evidence)
+        return not is_same or bool(occasions - self._answered)
+
     def _tell(self, occasions: frozenset[Occasion]) -> None:
         evidence, self._is_told = self.evidence, True
+        self._answered |= occasions
         if evidence is None:
             return
         try:

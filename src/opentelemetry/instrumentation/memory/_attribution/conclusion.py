@@ -52,19 +52,18 @@ def conclude(
     if case.bytes_per_second <= 0:
         case = replace(case, bytes_per_second=_pace_seen(evidence, seconds_by_kind))
     expected = {kind: case.bytes_per_second * seconds for kind, seconds in seconds_by_kind.items()}
+    outside = _outside_of_heaps(evidence)
     is_mapped = case.segment == "other_anonymous"
     answers = [
         answer
         for answer in (
-            _mapping(evidence, expected.get("mappings", 0.0)) if is_mapped else None,
+            _mapping(outside, expected.get("mappings", 0.0)) if is_mapped else None,
             _container(evidence, expected.get("containers", 0.0)),
             _site(evidence, case.bytes_per_second),
             _type(evidence, expected.get("containers", 0.0)),
             _native(case, evidence, seconds_by_kind),
             _route(evidence, expected.get("routes", 0.0)),
-            _mapping(_outside_of_heaps(evidence), expected.get("mappings", 0.0))
-            if case.segment is None
-            else None,
+            _mapping(outside, expected.get("mappings", 0.0)) if case.segment is None else None,
         )
         if answer is not None and answer.confidence >= _LEAST_CONFIDENCE
     ]

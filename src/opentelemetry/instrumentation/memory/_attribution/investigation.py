@@ -119,6 +119,12 @@ class Investigation:
         return self._advance(course)
 
     @property
+    def is_nearly_done(self) -> bool:
+        """Whether nothing is missing but what takes longest."""
+        left = [each.inquiry.kind for each in tuple(self._under_way)]
+        return not self._waiting and all(kind == _SLOWEST for kind in left)
+
+    @property
     def is_holding(self) -> bool:
         """Whether its own memory is too much for the process's figures to be judged just now."""
         return any(course.inquiry.is_holding for course in tuple(self._under_way))
