@@ -125,6 +125,17 @@ def test_a_consumer_span_is_counted_by_its_task(
     assert counted() == {"shop.tasks.export": 1}
 
 
+@pytest.mark.parametrize("name", ["messaging.destination.name", "messaging.destination"])
+def test_the_name_of_a_reply_queue_is_not_told(
+    provider: TracerProvider, counter: RouteCounter, name: str
+) -> None:
+    counter.start()
+    span = provider.get_tracer("test").start_span("run", kind=SpanKind.CONSUMER)
+    span.set_attribute(name, "reply.alice.smith")
+    span.end()
+    assert counted() == {"_other": 1}
+
+
 def test_a_request_without_a_route_is_one_of_the_others(
     provider: TracerProvider, counter: RouteCounter
 ) -> None:

@@ -26,9 +26,8 @@ _THRESHOLDS: Final = 16**_THRESHOLD_DIGITS
 _LOCK_TIMEOUT_SECONDS: Final = 0.1
 _TASK_NAMES: Final = (
     "celery.task_name",
+    # A destination's name may be a person's reply queue; its template is not.
     "messaging.destination.template",
-    "messaging.destination.name",
-    "messaging.destination",
 )
 
 
