@@ -71,10 +71,10 @@ def test_free_end_of_the_heap_is_told() -> None:
 
 
 def test_what_somebody_else_has_trimmed_is_told() -> None:
-    fragmented = outcome("trim.py", "every_eighth")
-    trimmed = outcome("trim.py", "trimmed_before")
-    expected = pytest.approx(given_back(fragmented), rel=0.05)
-    assert trimmed["state"]["given_back_bytes"] == expected
+    told = outcome("trim.py", "trimmed_before")
+    # Of the same process: two of them have not always the same memory free.
+    expected = pytest.approx(told["trimmed_bytes"], rel=TOLERANCE)
+    assert told["state"]["given_back_bytes"] == expected
 
 
 def test_what_was_trimmed_is_retained_too_much_at_the_cost_of_other_memory() -> None:

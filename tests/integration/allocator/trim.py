@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 C = ctypes.CDLL(None)
 M_TRIM_THRESHOLD = -1
+# What a pattern has itself made malloc give back, by the resident set.
+TRIMMED_BYTES: list[int] = []
 
 
 def blocks(count: int, size: int) -> list[bytes]:
@@ -89,7 +91,9 @@ def threads() -> Any:
 def trimmed_before() -> Any:
     """Fragmented, and then somebody else has called malloc_trim."""
     kept = every_eighth()
+    before = rss()
     C.malloc_trim(0)
+    TRIMMED_BYTES.append(before - rss())
     return kept
 
 
@@ -153,6 +157,7 @@ def main(pattern: str) -> None:
         "rss_after": after,
         "longest_step_seconds": longest_seconds,
         "trim_seconds": trim_seconds,
+        "trimmed_bytes": sum(TRIMMED_BYTES),
         "kept": len(kept),
     }
     sys.stdout.write(json.dumps(told))
