@@ -1,6 +1,6 @@
 """Run the detector and its rivals over the labelled catalogue and print how they did.
 
-    python benchmarks/detection/evaluate.py                       both halves, all judges
+    python benchmarks/detection/evaluate.py                       everything, all judges
     python benchmarks/detection/evaluate.py --half test --robustness
     python benchmarks/detection/evaluate.py --only ok_teeth_few   one series, every judge
     python benchmarks/detection/evaluate.py --plot leak_teeth_run drawn to leak_teeth_run.png
@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import random_series
 import report
 from judges import DETECTOR, DetectorUnavailableError, new_detector, run
 from rivals import RIVALS
@@ -41,7 +42,7 @@ BEGIN, END = "<!-- scores:begin -->", "<!-- scores:end -->"
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--half", choices=("tuning", "test", "both"), default="both")
+    parser.add_argument("--half", choices=("tuning", "test", "random", "all"), default="all")
     parser.add_argument("--judge", action="append", choices=(DETECTOR, *RIVALS))
     parser.add_argument("--detector-only", action="store_true")
     parser.add_argument("--robustness", action="store_true", help="also under every transform")
@@ -84,7 +85,8 @@ def chosen(options: argparse.Namespace) -> list[Label]:
         if unknown:
             sys.exit(f"no such series: {', '.join(sorted(unknown))}")
         return [label for label in labels() if label.name in options.only]
-    return [label for label in labels() if options.half in {label.half, "both"}]
+    known = (*labels(), *random_series.labels())
+    return [label for label in known if options.half in {label.half, "all"}]
 
 
 def write(table: str, everything: str) -> None:
@@ -123,7 +125,13 @@ def main() -> None:
     ]
     if options.robustness:
         moved = [DETECTOR] if DETECTOR in judges else judges
-        jobs += [(j, name, label) for j in moved for name in TRANSFORMS for label in wanted]
+        jobs += [
+            (j, name, label)
+            for j in moved
+            for name in TRANSFORMS
+            for label in wanted
+            if label.half != "random"
+        ]
     results = evaluate(jobs, options.jobs)
     if options.only:
         print(report.each_series(results, judges))
@@ -142,7 +150,7 @@ def main() -> None:
         lines = [
             {"judge": judge, "transform": transform, "half": half, **asdict(figures(outcomes))}
             for (judge, transform), pairs in results.items()
-            for half in ("tuning", "test")
+            for half in ("tuning", "test", "random")
             if (outcomes := [outcome for label, outcome in pairs if label.half == half])
         ]
         with open(options.json, "w", encoding="utf-8") as file:  # noqa: PTH123  a user's path

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Pairs = list[tuple[Label, Outcome]]
     Results = dict[tuple[str, str | None], Pairs]
 
+HALVES = {"tuning": "tuning half", "test": "test half", "random": "random, of other seeds"}
 HEADINGS = (
     "precision",
     "recall",
@@ -108,14 +109,14 @@ def everything(results: Results, judges: Sequence[str]) -> str:
         f"Alarms in the first {WARM_UP_SHARE:.0%} of a run are not counted; scoring.py says more."
     ]
     halves = {label.half for pairs in results.values() for label, _ in pairs}
-    for half in sorted(halves, reverse=True):
+    for half in [each for each in HALVES if each in halves]:
         chosen = {
             key: [(label, outcome) for label, outcome in pairs if label.half == half]
             for key, pairs in results.items()
         }
         some = next(iter(chosen.values()))
         leaks = sum(label.is_leak for label, _ in some)
-        parts.append(f"\n== {half} half: {leaks} leaking, {len(some) - leaks} quiet series")
+        parts.append(f"\n== {HALVES[half]}: {leaks} leaking, {len(some) - leaks} quiet series")
         named = [(judge, [outcome for _, outcome in chosen[judge, None]]) for judge in judges]
         parts.append(comparison(named))
         if (DETECTOR, None) in chosen:

@@ -33,7 +33,7 @@ class Label:
     is_leak: bool
     shape: str
     program: str
-    half: Literal["tuning", "test"]
+    half: Literal["tuning", "test", "random"]
     source: str
     leak_start_seconds: float | None
     leak_stop_seconds: float | None
@@ -102,7 +102,11 @@ def read_rows(path: Path) -> tuple[Row, ...]:
 
 
 def load(label: Label, folder: Path = CATALOGUE) -> Series:
-    """Return the series of a label."""
+    """Return the series of a label: read from its file, or made anew if it is a random one."""
+    if label.source == "random":
+        from random_series import series  # noqa: PLC0415 - which needs what is defined here
+
+        return series(label.name)
     return Series(label, read_rows(folder / label.file))
 
 

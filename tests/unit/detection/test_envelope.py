@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,3 +140,24 @@ def test_restored_floor_sees_the_same_rises() -> None:
     for i, value in enumerate(LINE):
         assert restored.add(200.0 + i, value) == floor.add(200.0 + i, value)
     assert list(restored.rises()) == list(floor.rises())
+
+
+def test_standstill_before_and_after_a_rise_is_no_part_of_it() -> None:
+    ramp = [min(max(i - 24, 0), 24) + 0.001 * i for i in range(72)]
+    assert longest(ramp).rising_share == pytest.approx(24 / 72, abs=0.03)
+
+
+def test_slowing_down_is_seen_behind_a_standstill() -> None:
+    slowing = [20 * (1 - math.exp(-i / 12)) for i in range(36)]
+    creeping = [0.001 * i for i in range(24)]
+    behind = longest([*creeping, *[0.1 + each for each in slowing]])
+    assert behind.slowing > 0.05
+    assert behind.concavity < 0
+
+
+def test_of_blocks_the_lowest_counts() -> None:
+    floor = KeptFloor(4)
+    assert [floor.add(time, value, weight=2) for time, value in ((1.0, 9.0), (3.0, 5.0))] == [
+        None,
+        (2.0, 5.0),
+    ]

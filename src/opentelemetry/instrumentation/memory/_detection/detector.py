@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._detection.baseline import Baseline
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 
 _RECOVERED_TICKS: Final = 64
 # A source can fail for a moment; after this many ticks without it, what it told is the past.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,10 +22,17 @@ WINDOW_BLOCKS: Final = 96
 _STRIDE: Final = 4
 # One below the window, which the rises within it start from.
 _MOST_STEPS: Final = WINDOW_BLOCKS + 1
-_DURATION_BINS: Final = 8
+# Two bins an octave, up to the window.
+_DURATION_BINS: Final = 16
 _MINIMUM_BLOCKS: Final = 12
 _MINIMUM_STEPS: Final = 4
 CONFIRMING_BLOCKS: Final = 1
+# What took a third of the time or more to rise, and was given back, is a like rise.
+_LIKE: Final = 3.0
+# A rise is timed by the middle part of its height: between a tenth and nine tenths of it.
+_EDGE: Final = 0.1
+# Rounding must not make a part of a rise too short to divide by.
+_LEAST_AFTER: Final = 1e-6
 # A floor that has risen by less than this share of a later rise stood still before it.
 _STILL: Final = 0.1
 # What was given back counts in full until the series is so many times as old as it was then.
@@ -40,12 +48,17 @@ class Rise(NamedTuple):
         height: How far the floor rose.
         concavity: Mean of the normalised rise minus one half: 0 for a line, above 0 when it slows
             down (0.06 for the second half of a logarithm), below 0 when it accelerates.
+        slowing: The same from where it has reached a tenth of its height on: a standstill before
+            it hides no slowing down.
         largest_step: The largest single step, as a share of the height.
         height_given_back: The highest rise of like duration (a third or more) that did not last.
         pace_before: The floor's rise per second in the like time before, as a share of this one's.
         quiet_before: For how long the floor stood still before it, in durations of this rise.
         share_of_history: Its duration as a share of all that was seen.
         fallen_back: How far below its peak the series is now, as a share of the height.
+        rising_share: For how much of its duration it rises, by the middle eight tenths of its
+            height: 1 for a line, less where it stands still before or after.
+        still_share: For how much of its duration it stands still before it rises.
         bytes_per_second: Its pace.
     """
 
@@ -53,12 +66,15 @@ class Rise(NamedTuple):
     seconds: float
     height: float
     concavity: float
+    slowing: float
     largest_step: float
     height_given_back: float
     pace_before: float
     quiet_before: float
     share_of_history: float
     fallen_back: float
+    rising_share: float
+    still_share: float
     bytes_per_second: float
 
 
@@ -77,7 +93,7 @@ class KeptFloor:
         self.block_samples = block_samples
         self.blocks = 0
         self._count = 0
-        self._sum = 0.0
+        self._level = 0.0
         self._time_sum = 0.0
         self._first = 0.0
         self._now = 0.0
@@ -89,15 +105,23 @@ class KeptFloor:
         self._given_back = array("d", [0.0, 0.0] * _DURATION_BINS)
 
     def add(self, time: float, value: float, weight: int = 1) -> tuple[float, float] | None:
-        """Add the mean of `weight` samples; return (time, level) of a block this completed."""
+        """Add a sample, or a block of `weight` samples; return a block that this completed.
+
+        Samples are averaged, which takes out noise; of blocks the lowest counts, which takes out
+        teeth. What is returned is its mean time and its level.
+        """
+        if weight == 1:
+            self._level += value
+        else:
+            self._level = min(self._level, value) if self._count else value
         self._count += weight
-        self._sum += weight * value
         self._time_sum += weight * time
         if self._count < self.block_samples:
             return None
-        self._now, level = self._time_sum / self._count, self._sum / self._count
+        self._now = self._time_sum / self._count
+        level = self._level / self._count if weight == 1 else self._level
         self._push(level)
-        self._count, self._sum, self._time_sum = 0, 0.0, 0.0
+        self._count, self._level, self._time_sum = 0, 0.0, 0.0
         return self._now, level
 
     def rises(self, least_height: float = 0.0) -> Iterator[Rise]:
@@ -106,7 +130,7 @@ class KeptFloor:
         O(steps) for all of them together.
         """
         steps = self._steps
-        last = earlier = still = len(steps) - _STRIDE
+        last = earlier = still = low = high = len(steps) - _STRIDE
         # The newest blocks only confirm what was there before them: no later block has yet shown
         # which part of their own level will be kept.
         ended = self._recent[0]
@@ -134,6 +158,15 @@ class KeptFloor:
                 continue
             if seconds <= 0:  # so close together that their times are the same number
                 continue
+            # Timed by the middle of its height: a standstill at either end is no part of the rise.
+            edge = _EDGE * (top - level)
+            low, low_time = _reached(steps, min(low, last), level + edge, index)
+            high, high_time = _reached(steps, min(high, last), top - edge, index)
+            rising = min((high_time - low_time) / ((1 - 2 * _EDGE) * seconds), 1.0)
+            mean = (area / seconds - level) / (top - level)
+            after = max((ended - low_time) / seconds, _LEAST_AFTER)
+            # Before the edge the rise is taken to be half as high as the edge.
+            mean_after = (mean - _EDGE / 2 * (1 - after) - _EDGE * after) / ((1 - _EDGE) * after)
             before = min(seconds, began - self._first)
             earlier = min(earlier, index - _STRIDE)
             while earlier > 0 and steps[earlier + 1] > began - before:
@@ -146,13 +179,16 @@ class KeptFloor:
                 samples=blocks * self.block_samples,
                 seconds=seconds,
                 height=height,
-                concavity=(area / seconds - level) / (top - level) - 0.5,
+                concavity=mean - 0.5,
+                slowing=mean_after - 0.5,
                 largest_step=largest / height,
                 height_given_back=self._innocent_height(blocks),
                 pace_before=rise_before / before * seconds / height if before > 0 else 0.0,
                 quiet_before=(began - steps[still + 1]) / seconds,
                 share_of_history=seconds / age,
                 fallen_back=(peak - now_level) / height,
+                rising_share=rising,
+                still_share=max((low_time - began) / seconds - _EDGE * rising, 0.0),
                 # The step up to the rise's first block belongs to the height: one block more.
                 bytes_per_second=height / seconds * (1 - 1 / blocks),
             )
@@ -165,7 +201,7 @@ class KeptFloor:
             values.extend(steps[column::_STRIDE])
         return {
             "blocks": self.blocks,
-            "partial": [self._count, self._sum, self._time_sum],
+            "partial": [self._count, self._level, self._time_sum],
             "first": self._first,
             "recent": self._recent,
             "began_blocks_ago": [self.blocks - int(block) for block in steps[::_STRIDE]],
@@ -184,7 +220,7 @@ class KeptFloor:
         floor = cls(block_samples)
         try:
             floor.blocks = whole(state["blocks"])
-            count, total, time_total = items(state["partial"], 3)
+            count, partial, time_total = items(state["partial"], 3)
             first = number(state["first"])
             recent = [number(each) for each in items(state["recent"], CONFIRMING_BLOCKS + 1)]
             ago = [whole(each, 1) for each in items(state["began_blocks_ago"], _MOST_STEPS)]
@@ -193,7 +229,7 @@ class KeptFloor:
         except KeyError as error:
             raise ValueError(f"damaged detector state: no {error}") from error
         floor._count = whole(count, 0, block_samples - 1)
-        floor._sum, floor._time_sum = number(total), number(time_total)
+        floor._level, floor._time_sum = number(partial), number(time_total)
         if len(recent) != CONFIRMING_BLOCKS + 1 or recent != sorted(recent):
             raise ValueError("damaged detector state: times do not pass")
         floor._first, floor._recent, floor._now = first, recent, recent[-1]
@@ -230,7 +266,7 @@ class KeptFloor:
             began_block, began, peak = steps[-4], steps[-3], max(peak, steps[-1])
             del steps[-_STRIDE:]
         if has_fallen:
-            bin_ = min(int(block - began_block).bit_length(), _DURATION_BINS - 1)
+            bin_ = _duration_bin(block - began_block)
             if peak - level >= self._remembered(bin_):
                 self._given_back[2 * bin_] = peak - level
                 self._given_back[2 * bin_ + 1] = block
@@ -241,12 +277,31 @@ class KeptFloor:
         self.blocks += 1
 
     def _innocent_height(self, blocks: int) -> float:
-        first_like = max(blocks // 3, 1).bit_length()
+        first_like = _duration_bin(max(blocks / _LIKE, 1.0))
         return max(map(self._remembered, range(first_like, _DURATION_BINS)), default=0.0)
 
     def _remembered(self, bin_: int) -> float:
         height, block = self._given_back[2 * bin_], self._given_back[2 * bin_ + 1]
         return height * min(1.0, _FADES_FROM * block / max(self.blocks, 1))
+
+
+def _reached(steps: array[float], index: int, wanted: float, first: int) -> tuple[int, float]:
+    """Return the newest step that is not above a level, and when the floor reached that level.
+
+    Looks from `index` to older steps, down to `first`; between steps the floor rises evenly.
+    """
+    while index > first and steps[index + 2] > wanted:
+        index -= _STRIDE
+    began, level = steps[index + 1], steps[index + 2]
+    after = index + _STRIDE
+    if level >= wanted or after >= len(steps):
+        return index, began
+    share = (wanted - level) / (steps[after + 2] - level)
+    return index, began + share * (steps[after + 1] - began)
+
+
+def _duration_bin(blocks: float) -> int:
+    return min(int(2 * math.log2(max(blocks, 1.0))), _DURATION_BINS - 1)
 
 
 def _thirds(values: array[float]) -> tuple[array[float], array[float], array[float]]:

@@ -133,7 +133,8 @@ def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -
         tallest = rise
         if risk.obstacle(rise, resident_bytes, limit_bytes, risk.HOLD) is not None:
             continue
-        score = risk.score(rise)
+        is_urgent = risk.is_urgent(rise, resident_bytes, limit_bytes)
+        score = risk.score(rise, is_urgent=is_urgent)
         if score > held:
             held, chosen = score, rise
         if score > raised and risk.obstacle(rise, resident_bytes, limit_bytes, risk.RAISE) is None:
@@ -144,7 +145,8 @@ def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -
     return Judgement(
         raise_score=raised,
         hold_score=held,
-        bytes_per_second=described.bytes_per_second / risk.rising_share(described),
+        bytes_per_second=described.bytes_per_second
+        / max(described.rising_share, risk.LEAST_RISING),
         seconds=described.seconds,
         height_bytes=described.height,
         obstacle=risk.obstacle(tallest, resident_bytes, limit_bytes, risk.RAISE),
