@@ -36,6 +36,21 @@ def prometheus() -> Path:
     return _program(tools.PROMETHEUS, "prometheus")
 
 
+def prometheus_otlp() -> Path:
+    """Return a Prometheus server that takes OTLP."""
+    return _program(tools.PROMETHEUS_OTLP, "prometheus-otlp")
+
+
+def victoria_metrics() -> Path:
+    """Return a VictoriaMetrics server."""
+    return _program(tools.VICTORIA_METRICS, "victoria-metrics")
+
+
+def vmalert() -> Path:
+    """Return what evaluates rules for VictoriaMetrics."""
+    return _program(tools.VICTORIA_METRICS, "vmalert")
+
+
 def promtool() -> Path:
     """Return Prometheus' own checker of configurations and rules."""
     return _program(tools.PROMETHEUS, "promtool")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from scripts.tools import GO_AT_LEAST, collector_version
+from scripts.toolbox.golang import GO_AT_LEAST, collector_version
 from tests import tools
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from scripts.tools import collector_version
+from scripts.toolbox.golang import collector_version
 from tests import tools
 
 ROOT = Path(__file__).parents[2]

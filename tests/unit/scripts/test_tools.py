@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from scripts import tools
+from scripts.toolbox import debian, tool
 from tests.tools import eventually, running
 from tests.tools import node as node_for_tests
 
 ROOT = Path(__file__).resolve().parents[3]
 OLD_GO = "echo go1.19.8"
-# What `go run .../builder` does, as far as the script can see.
+# What `go run .../builder` and `go build` do, as far as the script can see.
 BUILDING_GO = """
 case "$1" in
 env) echo go1.99.1;;
@@ -25,6 +27,10 @@ run)
     /bin/mkdir build
     echo '#!/bin/sh' > build/otelcol
     /bin/chmod +x build/otelcol;;
+build)
+    { echo "$@"; /bin/cat go.mod; } >> "$BUILDS"
+    echo '#!/bin/sh' > ../prometheus
+    /bin/chmod +x ../prometheus;;
 esac
 """
 
@@ -36,9 +42,9 @@ class Project:
         self.folder = folder
         self.path = folder / "bin"
         self.builds = folder / "builds.txt"
-        for name in ("scripts/tools.py", "collector-config/builder.yaml"):
-            (folder / name).parent.mkdir()
-            shutil.copy(ROOT / name, folder / name)
+        shutil.copytree(ROOT / "scripts", folder / "scripts")
+        (folder / "collector-config").mkdir()
+        shutil.copy(ROOT / "collector-config" / "builder.yaml", folder / "collector-config")
         self.path.mkdir()
 
     def program(self, name: str, script: str) -> None:
@@ -181,6 +187,57 @@ def test_prometheus_on_path_is_used(project: Project) -> None:
     assert project.install("prometheus").returncode == 0
 
 
+def test_prometheus_that_takes_otlp_is_built_at_its_pinned_version(project: Project) -> None:
+    project.program("go", BUILDING_GO)
+    assert project.install("prometheus-otlp").returncode == 0
+    module, version = tools.PROMETHEUS_MODULE
+    build = project.builds.read_text()
+    assert f"require {module} {version}\n" in build
+    assert f"{module}/cmd/prometheus\n" in build
+    link = project.folder / ".cache" / "bin" / "prometheus-otlp"
+    assert link.resolve().name == "prometheus"
+    assert version.removeprefix("v") in link.resolve().parent.name
+    assert project.install("prometheus-otlp").returncode == 0
+    assert project.builds.read_text() == build
+
+
+def unpacks_victoria(project: Project, program: str) -> None:
+    project.program("apt-config", "")
+    project.program("apt-get", '[ "$2" = update ] || : > victoria-metrics_1.112.deb')
+    script = f"#!/bin/sh\n{program}\n"
+    project.program(
+        "dpkg",
+        f'/bin/mkdir -p "$3/usr/bin"; /bin/cp sources.list apt.conf {project.path}\n'
+        "for name in victoria-metrics vmalert vmbackup; do\n"
+        f"echo {shlex.quote(script)} > $3/usr/bin/$name; /bin/chmod +x $3/usr/bin/$name\n"
+        "done",
+    )
+
+
+@pytest.mark.skipif(not debian.KEYRING.is_file(), reason="Debian's keyring is not here")
+def test_victoria_metrics_comes_from_a_release_that_has_otlp(project: Project) -> None:
+    unpacks_victoria(project, "exit 0")
+    result = project.install("victoria-metrics")
+    assert result.returncode == 0, result.stdout
+    (folder,) = project.folder.glob(".cache/victoria-metrics/trixie-*")
+    assert {each.name for each in (folder / "usr/bin").iterdir()} == {"victoria-metrics", "vmalert"}
+    sources = (project.path / "sources.list").read_text()
+    assert sources.startswith(f"deb [signed-by={debian.KEYRING}] ")
+    assert "trixie main" in sources
+    settings = (project.path / "apt.conf").read_text()
+    assert f'sourcelist "{folder.parent}/partial/apt/sources.list"' in settings
+    assert 'sourceparts "/dev/null"' in settings
+
+
+@pytest.mark.skipif(not debian.KEYRING.is_file(), reason="Debian's keyring is not here")
+def test_victoria_metrics_that_does_not_start_does_not_count(project: Project) -> None:
+    unpacks_victoria(project, "echo no such libc >&2; exit 1")
+    result = project.install("victoria-metrics")
+    assert result.returncode == 1
+    assert "MISSING: victoria-metrics does not start here: no such libc" in result.stdout
+    assert not list(project.folder.glob(".cache/victoria-metrics/trixie-*"))
+
+
 def test_links_lead_to_the_version_that_is_wanted_now(project: Project) -> None:
     project.program("go", BUILDING_GO)
     link = project.folder / ".cache" / "bin" / "otelcol"
@@ -201,7 +258,7 @@ def test_links_lead_to_the_version_that_is_wanted_now(project: Project) -> None:
 def test_own_links_do_not_pass_for_programs_of_the_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tools, "CACHE", tmp_path)
+    monkeypatch.setattr(tool, "CACHE", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "prometheus").write_text("#!/bin/sh\n")
@@ -265,7 +322,7 @@ def test_apt_settings_keep_sources_and_lose_hooks(
         "echo 'Dir::State \"var/lib/apt\";'",
     )
     monkeypatch.setenv("PATH", str(project.path))
-    text = tools.write_apt_settings(tmp_path).read_text()
+    text = debian.write_apt_settings(tmp_path).read_text()
     assert "Proxy" in text
     assert "rm everything" not in text
     assert text.index("var/lib/apt") < text.index(f'Dir::State "{tmp_path}/state/"')
@@ -275,15 +332,15 @@ def test_unknown_tool_is_refused_with_the_list(project: Project) -> None:
     result = project.install("kafka")
     assert result.returncode == 2
     assert (
-        "no such tool: kafka; there are collector, prometheus, alertmanager, node, jemalloc, go"
-        in result.stderr
+        "no such tool: kafka; there are collector, prometheus, prometheus-otlp, victoria-metrics, "
+        "alertmanager, node, jemalloc, go" in result.stderr
     )
 
 
 def test_missing_tool_skips_with_the_reason_or_fails_when_all_are_required(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tools, "CACHE", tmp_path)
+    monkeypatch.setattr(tool, "CACHE", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("REQUIRE_ALL", raising=False)
     with pytest.raises(pytest.skip.Exception, match="node is missing: not installed yet"):
