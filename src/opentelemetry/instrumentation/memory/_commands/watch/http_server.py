@@ -41,6 +41,10 @@ _IDLE_SECONDS: Final = 75
 _POLL_SECONDS: Final = 0.1
 # Connections that stay open between their requests, beside those that wait.
 _IDLE_CONNECTIONS: Final = 64
+_LONGEST_LINE: Final = 1024
+_MOST_TRAILERS: Final = 64
+_MOST_DIGITS: Final = 8
+_HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
 # Either of gzip and zlib, told by the first bytes.
 _ANY_HEADER: Final = 32 + zlib.MAX_WBITS
 
@@ -153,21 +157,55 @@ class _Handler(BaseHTTPRequestHandler):
     def _take(self, kind: str) -> None:
         self.receiver.check(self.headers.get("Authorization"))
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        is_chunked = "Transfer-Encoding" in self.headers
+        if not is_chunked and not length.isdecimal():
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed", kind)
             return
-        self.receiver.check_size(int(length))
+        if not is_chunked:
+            self.receiver.check_size(int(length))
         self.receiver.enter()
         try:
-            answer = self.receiver.take(self._unpacked(int(length)), is_json=kind == _JSON)
+            body = self._chunks() if is_chunked else self._exactly(int(length))
+            answer = self.receiver.take(self._unpacked(body), is_json=kind == _JSON)
         finally:
             self.receiver.leave()
         self._answer(HTTPStatus.OK, _serialised(answer, kind), kind)
 
-    def _unpacked(self, length: int) -> bytes:
+    def _exactly(self, length: int) -> bytes:
         body = self.rfile.read(length)
         if len(body) < length:
             raise self.receiver.refused("malformed", "the body ends early")
+        return body
+
+    def _chunks(self) -> bytes:
+        """Return a body in chunks: so send those that pack while they send, such as Node.js."""
+        is_clear = "Content-Length" not in self.headers
+        if not is_clear or self.headers["Transfer-Encoding"].lower() != "chunked":
+            raise self.receiver.refused("malformed", "expected chunks, and no Content-Length")
+        body = bytearray()
+        while size := self._chunk_size():
+            self.receiver.check_size(len(body) + size)
+            body += self._exactly(size)
+            if self._line():
+                raise self.receiver.refused("malformed", "a chunk is not as long as it says")
+        for _ in range(_MOST_TRAILERS):
+            if not self._line():
+                return bytes(body)
+        raise self.receiver.refused("malformed", "too many trailers")
+
+    def _chunk_size(self) -> int:
+        digits = self._line().partition(b";")[0].strip()
+        if not 0 < len(digits) <= _MOST_DIGITS or not set(digits) <= _HEXADECIMAL:
+            raise self.receiver.refused("malformed", "a chunk without its size")
+        return int(digits, 16)
+
+    def _line(self) -> bytes:
+        line = self.rfile.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise self.receiver.refused("malformed", "the body ends early")
+        return line.rstrip(b"\r\n")
+
+    def _unpacked(self, body: bytes) -> bytes:
         coding = self.headers.get("Content-Encoding", "identity").lower()
         if coding == "identity":
             return body
