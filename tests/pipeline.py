@@ -66,7 +66,7 @@ class Collector:
 def prometheus(folder: Path, collector: Collector) -> Iterator[tuple[Server, str]]:
     """Run Prometheus on the shipped configuration, with other ports and no time to lose."""
     config = yaml.safe_load((CONFIGS / "prometheus.yaml").read_text())
-    config["global"]["scrape_interval"] = "500ms"
+    config["global"] |= {"scrape_interval": "500ms", "evaluation_interval": "1s"}
     ports = [collector.env["PROMETHEUS_PORT"], collector.env["COLLECTOR_METRICS_PORT"]]
     for job, port in zip(config["scrape_configs"], ports, strict=True):
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]

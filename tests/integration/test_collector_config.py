@@ -21,6 +21,7 @@ FILES = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.g
 PIPELINES = [name for name, content in FILES.items() if "service" in content]
 OVERLAYS = [name for name in PIPELINES if "receivers" not in FILES[name]]
 SCRAPES = [name for name, content in FILES.items() if "scrape_configs" in content]
+OTLP = "prometheus-otlp.yaml"  # test_backends.py starts the server that understands it
 COMBINATIONS = [
     ["gateway.yaml", *overlays]
     for count in range(len(OVERLAYS) + 1)
@@ -86,7 +87,8 @@ def test_forwarding_without_an_endpoint_is_refused_and_the_message_names_the_exp
 
 
 def test_every_file_is_of_a_kind_that_is_checked() -> None:
-    assert sorted(FILES) == sorted(["alertmanager.yaml", "builder.yaml", *PIPELINES, *SCRAPES])
+    others = ["alertmanager.yaml", "builder.yaml", OTLP]
+    assert sorted(FILES) == sorted([*others, *PIPELINES, *SCRAPES])
     assert {"gateway.yaml", *OVERLAYS} == set(PIPELINES)
 
 
@@ -99,6 +101,21 @@ def test_prometheus_accepts_its_configuration(name: str) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_prometheus_that_takes_otlp_judges_the_same_rules_and_has_the_labels_for_them() -> None:
+    for section in ("rule_files", "alerting"):
+        assert FILES[OTLP][section] == FILES["prometheus.yaml"][section]
+    grouped = {
+        label.strip()
+        for labels in re.findall(
+            r"\b(?:by|on) \(([^)]*)\)", (FOLDER / "rules/alerts.yaml").read_text()
+        )
+        for label in labels.split(",")
+    }
+    promoted = FILES[OTLP]["otlp"]["promote_resource_attributes"]
+    assert "service_instance_id" in grouped
+    assert grouped - {name.replace(".", "_") for name in promoted} == {"process_memory_segment"}
 
 
 def test_gateway_listens_on_loopback_unless_told_otherwise() -> None:
