@@ -23,11 +23,11 @@ from scripts.toolbox.debian import (
     JEMALLOC_LIBRARY,
     distribution_key,
     install_alertmanager,
+    install_from_release,
     install_jemalloc,
     install_prometheus,
-    install_victoria,
+    release_key,
     unpack_package,
-    victoria_key,
 )
 from scripts.toolbox.golang import (
     GO,
@@ -57,6 +57,7 @@ __all__ = [
     "COLLECTOR",
     "GO",
     "JEMALLOC",
+    "KUBECTL",
     "NODE",
     "PROMETHEUS",
     "PROMETHEUS_OTLP",
@@ -107,11 +108,30 @@ PROMETHEUS_OTLP = Tool(
 VICTORIA_METRICS = Tool(
     "victoria-metrics",
     {"victoria-metrics": "usr/bin/victoria-metrics", "vmalert": "usr/bin/vmalert"},
-    victoria_key,
-    install_victoria,
-    use_system=False,
+    release_key,
+    install_from_release(
+        "victoria-metrics",
+        ["victoria-metrics", "vmalert"],
+        tell_version=["-version"],
+        instead="use a Debian machine",
+    ),
+    use_system=False,  # one of 2022 takes no OTLP
     is_for_people=True,
     cost="fetching Debian's package, about 41 MB, once",
+)
+KUBECTL = Tool(
+    "kubectl",
+    {"kubectl": "usr/bin/kubectl"},
+    release_key,
+    install_from_release(
+        "kubectl",
+        ["kubectl"],
+        tell_version=["version", "--client"],
+        instead="put kubectl on PATH",
+    ),
+    use_system=True,
+    is_for_people=True,
+    cost="none on PATH; fetching Debian's package, about 16 MB, once",
 )
 ALERTMANAGER = Tool(
     "alertmanager",
@@ -141,7 +161,8 @@ JEMALLOC = Tool(
     cost="fetching the distribution's package, less than 1 MB, once",
 )
 DEFAULT = (
-    *(COLLECTOR, PROMETHEUS, PROMETHEUS_OTLP, VICTORIA_METRICS, ALERTMANAGER, NODE, JEMALLOC),
+    *(COLLECTOR, PROMETHEUS, PROMETHEUS_OTLP, VICTORIA_METRICS, ALERTMANAGER),
+    *(NODE, KUBECTL, JEMALLOC),
 )
 
 

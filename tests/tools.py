@@ -71,6 +71,11 @@ def node() -> Path:
     return _program(tools.NODE, "node")
 
 
+def kubectl() -> Path:
+    """Return Kubernetes' command line, for what it does without a cluster."""
+    return _program(tools.KUBECTL, "kubectl")
+
+
 def _program(tool: tools.Tool, name: str) -> Path:
     path = tools.find(tool, name)
     if path is None:

@@ -9,9 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.toolbox.running import run
 from scripts.toolbox.tool import ToolUnavailableError, platform_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 JEMALLOC_LIBRARY = "libjemalloc.so.2"
 
@@ -55,32 +59,44 @@ def install_alertmanager(folder: Path, log: Path) -> None:
             raise ToolUnavailableError(f"no mount namespace for it ({reason}); {instead} instead")
 
 
-# Older releases have a VictoriaMetrics that speaks no OTLP. This one's programs start on those too.
-VICTORIA_RELEASE = "trixie"
+# For what is too old in the releases before. Its programs start on those too.
+RELEASE = "trixie"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-VICTORIA_PROGRAMS = ("victoria-metrics", "vmalert")
 
 
-def victoria_key() -> str:
-    """Return the release that it is taken from, whatever this machine runs."""
-    return f"{VICTORIA_RELEASE}-{platform_key()}"
+def release_key() -> str:
+    """Return the release that is taken from, whatever this machine runs."""
+    return f"{RELEASE}-{platform_key()}"
 
 
-def install_victoria(folder: Path, log: Path) -> None:
-    """Unpack VictoriaMetrics and its alerting, and try whether they start here."""
-    source = f"deb [signed-by={KEYRING}] http://deb.debian.org/debian {VICTORIA_RELEASE} main"
-    if not KEYRING.is_file():
-        raise ToolUnavailableError(f"Debian's keyring {KEYRING} is not here to check the package")
-    unpack_package("victoria-metrics", folder, log, instead="use a Debian machine", sources=source)
-    programs = folder / "usr" / "bin"
-    for path in programs.iterdir():
-        if path.name not in VICTORIA_PROGRAMS:
-            path.unlink()  # backup, proxy and the like: 120 MB
-    for name in VICTORIA_PROGRAMS:
-        command = [programs / name, "-version"]
-        tried = subprocess.run(command, capture_output=True, text=True, check=False)
-        if tried.returncode:
-            raise ToolUnavailableError(f"{name} does not start here: {tried.stderr.strip()}")
+def install_from_release(
+    package: str, programs: Sequence[str], *, tell_version: Sequence[str], instead: str
+) -> Callable[[Path, Path], None]:
+    """Return an installer that keeps these programs of a package, if they start here.
+
+    Args:
+        package: Of Debian, of a release that this machine need not run.
+        programs: Names within its `/usr/bin`.
+        tell_version: What to tell them, to try whether they start.
+        instead: What else would help.
+    """
+
+    def install(folder: Path, log: Path) -> None:
+        if not KEYRING.is_file():
+            reason = f"Debian's keyring {KEYRING} is not here to check the package; {instead}"
+            raise ToolUnavailableError(reason)
+        source = f"deb [signed-by={KEYRING}] http://deb.debian.org/debian {RELEASE} main"
+        unpack_package(package, folder, log, instead=instead, sources=source)
+        for path in (folder / "usr" / "bin").iterdir():
+            if path.name not in programs:
+                path.unlink()
+        for name in programs:
+            command = [folder / "usr" / "bin" / name, *tell_version]
+            tried = subprocess.run(command, capture_output=True, text=True, check=False)
+            if tried.returncode:
+                raise ToolUnavailableError(f"{name} does not start here: {tried.stderr.strip()}")
+
+    return install
 
 
 def install_jemalloc(folder: Path, log: Path) -> None:
@@ -149,7 +165,10 @@ def write_apt_settings(apt: Path, sources: str | None = None) -> Path:
     ]
     if sources is not None:
         (apt / "sources.list").write_text(f"{sources}\n", encoding="utf-8")
+        (apt / "status").touch()
         kept += [
+            # What is installed here may be a newer version, which that source does not have.
+            f'Dir::State::status "{apt}/status";',
             f'Dir::Etc::sourcelist "{apt}/sources.list";',
             'Dir::Etc::sourceparts "/dev/null";',
         ]

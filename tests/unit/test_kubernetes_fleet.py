@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -64,17 +63,13 @@ def test_every_manifest_is_part_of_a_kustomization() -> None:
 
 
 def kustomize(folder: str) -> dict[str, dict[str, Any]]:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("there is no kubectl here")
-    command = [kubectl, "kustomize", FOLDER / folder]
+    command = [tools.kubectl(), "kustomize", FOLDER / folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     resources = list(yaml.safe_load_all(done.stdout))
     return {f"{each['kind']}/{each['metadata']['name']}": each for each in resources}
 
 
-@pytest.mark.optional_here("kubectl is for users who have a cluster; nothing else depends on it")
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_kustomize_puts_the_images_of_the_readme_in(folder: str) -> None:
     images = {
@@ -89,7 +84,6 @@ def test_kustomize_puts_the_images_of_the_readme_in(folder: str) -> None:
     assert images == set(built)
 
 
-@pytest.mark.optional_here("kubectl is for users who have a cluster; nothing else depends on it")
 @pytest.mark.parametrize("folder", ["hpa", "keda"])
 def test_number_of_pods_is_left_to_the_autoscaler(folder: str) -> None:
     assert "replicas" not in kustomize(folder)["Deployment/sample"]["spec"]

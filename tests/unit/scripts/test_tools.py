@@ -227,6 +227,7 @@ def test_victoria_metrics_comes_from_a_release_that_has_otlp(project: Project) -
     settings = (project.path / "apt.conf").read_text()
     assert f'sourcelist "{folder.parent}/partial/apt/sources.list"' in settings
     assert 'sourceparts "/dev/null"' in settings
+    assert f'status "{folder.parent}/partial/apt/status"' in settings
 
 
 @pytest.mark.skipif(not debian.KEYRING.is_file(), reason="Debian's keyring is not here")
@@ -236,6 +237,12 @@ def test_victoria_metrics_that_does_not_start_does_not_count(project: Project) -
     assert result.returncode == 1
     assert "MISSING: victoria-metrics does not start here: no such libc" in result.stdout
     assert not list(project.folder.glob(".cache/victoria-metrics/trixie-*"))
+
+
+def test_kubectl_on_path_is_used(project: Project) -> None:
+    project.program("kubectl", "")
+    result = project.install("kubectl")
+    assert (result.returncode, result.stdout) == (0, f"kubectl: ready: {project.path}/kubectl\n")
 
 
 def test_links_lead_to_the_version_that_is_wanted_now(project: Project) -> None:
@@ -333,7 +340,7 @@ def test_unknown_tool_is_refused_with_the_list(project: Project) -> None:
     assert result.returncode == 2
     assert (
         "no such tool: kafka; there are collector, prometheus, prometheus-otlp, victoria-metrics, "
-        "alertmanager, node, jemalloc, go" in result.stderr
+        "alertmanager, node, kubectl, jemalloc, go" in result.stderr
     )
 
 
