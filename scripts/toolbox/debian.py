@@ -70,14 +70,13 @@ def release_key() -> str:
 
 
 def install_from_release(
-    package: str, programs: Sequence[str], *, tell_version: Sequence[str], instead: str
+    package: str, programs: Sequence[str], *, instead: str
 ) -> Callable[[Path, Path], None]:
     """Return an installer that keeps these programs of a package, if they start here.
 
     Args:
         package: Of Debian, of a release that this machine need not run.
         programs: Names within its `/usr/bin`.
-        tell_version: What to tell them, to try whether they start.
         instead: What else would help.
     """
 
@@ -91,7 +90,7 @@ def install_from_release(
             if path.name not in programs:
                 path.unlink()
         for name in programs:
-            command = [folder / "usr" / "bin" / name, *tell_version]
+            command = [folder / "usr" / "bin" / name, "--help"]
             tried = subprocess.run(command, capture_output=True, text=True, check=False)
             if tried.returncode:
                 raise ToolUnavailableError(f"{name} does not start here: {tried.stderr.strip()}")

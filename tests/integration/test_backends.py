@@ -288,6 +288,20 @@ def test_without_its_flag_victoria_metrics_has_no_name_that_a_rule_knows(tmp_pat
     assert not names & documented_names("VictoriaMetrics")
 
 
+def test_every_alert_does_in_victoria_metrics_what_its_cases_say() -> None:
+    command = [tools.vmalert_tool(), "unittest", "--disableAlertgroupLabel"]
+    cases = CONFIGS / "rules" / "alerts_test.yaml"
+    done = subprocess.run(
+        [*command, f"--files={cases}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cases.parent,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout + done.stderr
+
+
 def test_every_command_of_the_document_is_one_that_its_program_takes() -> None:
     commands = re.findall(r"^otelcol .*$", DOCUMENT.read_text(), re.MULTILINE)
     assert len(commands) >= 3

@@ -208,7 +208,7 @@ def unpacks_victoria(project: Project, program: str) -> None:
     project.program(
         "dpkg",
         f'/bin/mkdir -p "$3/usr/bin"; /bin/cp sources.list apt.conf {project.path}\n'
-        "for name in victoria-metrics vmalert vmbackup; do\n"
+        f"for name in {' '.join(tools.VICTORIA_PROGRAMS)} vmbackup; do\n"
         f"echo {shlex.quote(script)} > $3/usr/bin/$name; /bin/chmod +x $3/usr/bin/$name\n"
         "done",
     )
@@ -220,7 +220,7 @@ def test_victoria_metrics_comes_from_a_release_that_has_otlp(project: Project) -
     result = project.install("victoria-metrics")
     assert result.returncode == 0, result.stdout
     (folder,) = project.folder.glob(".cache/victoria-metrics/trixie-*")
-    assert {each.name for each in (folder / "usr/bin").iterdir()} == {"victoria-metrics", "vmalert"}
+    assert {each.name for each in (folder / "usr/bin").iterdir()} == set(tools.VICTORIA_PROGRAMS)
     sources = (project.path / "sources.list").read_text()
     assert sources.startswith(f"deb [signed-by={debian.KEYRING}] ")
     assert "trixie main" in sources
