@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from benchmarks.fleet.generator import RUNTIMES, Process, request
+from examples.mixed_languages.languages import LANGUAGES
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from scripts.tools import ToolUnavailableError
+from tests import tools
 from tests.pipeline import Collector
 from tests.tools import Server, eventually, free_ports, running
 
@@ -332,3 +335,31 @@ def test_the_collector_comes_back_when_it_is_told_to(tmp_path: Path) -> None:
 
 def _counted(way_in: Receiver, outcome: RequestOutcome) -> None:
     assert way_in.tally.requests[outcome]
+
+
+def test_a_service_may_send_to_the_watch_without_a_collector(tmp_path: Path) -> None:
+    # Node.js sends its requests in chunks, of which no length is known before.
+    (node,) = [each for each in LANGUAGES if each.name == "node"]
+    try:
+        starter = node.starter()
+    except ToolUnavailableError as error:
+        tools._missing(f"no service of Node.js: {error}")
+    env = {
+        "PORT": str(free_ports(1)[0]),
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_METRIC_EXPORT_INTERVAL": "300",
+        "OTEL_METRIC_EXPORT_TIMEOUT": "300",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=on-its-own",
+    }
+    with Sink() as sink, watch(tmp_path, sink) as watched:
+        env["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = watched.url
+        with running("node", [starter], tmp_path, env) as service:
+            eventually(lambda: _is_judged(sink, "on-its-own"), watched.server, service)
+        assert sink.own["memory.watch.points.rejected"] == 0
+
+
+def _is_judged(sink: Sink, instance: str) -> None:
+    assert instance in sink.risks
