@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -16,6 +18,7 @@ from tests import tools
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "collector-config"
 FOLDER = ROOT / "examples" / "kubernetes_fleet"
+CRDS = ROOT / "tests" / "data" / "crds"
 FOLDERS = ["base", "hpa", "keda"]
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 
@@ -54,6 +57,41 @@ SCALED = RESOURCES["ScaledObject/sample"]["spec"]
 @pytest.mark.parametrize("version", ["1.29", "1.34"])
 def test_resource_is_valid_with_no_field_too_many(name: str, version: str) -> None:
     kubernetes_validate.validate(RESOURCES[name], version, strict=True)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, each in RESOURCES.items() if each["kind"] in CUSTOM]
+)
+def test_custom_resource_is_valid_with_no_field_too_many(name: str) -> None:
+    resource = RESOURCES[name]
+    definition = json.loads((CRDS / f"{resource['kind']}.json").read_text())
+    group, _, version = resource["apiVersion"].partition("/")
+    assert group == definition["group"]
+    jsonschema.validate(resource, closed(definition["versions"][version]))
+
+
+def closed(schema: Any) -> Any:
+    """Return a schema that allows no field it does not name, as a strict API server does."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    is_open = schema.get("x-kubernetes-preserve-unknown-fields", False)
+    found = {key: closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("pattern"), str):
+        # Go's flags may stand anywhere, Python's at the beginning only.
+        found["pattern"] = schema["pattern"].replace("^(?i)", "(?i)^")
+    if isinstance(schema.get("properties"), dict) and "type" in schema and not is_open:
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+def test_a_custom_resource_with_a_field_too_many_is_refused() -> None:
+    definition = json.loads((CRDS / "PrometheusRule.json").read_text())
+    rule = {**RESOURCES["PrometheusRule/memory-alerts"]["spec"]["groups"][0], "intervall": "1m"}
+    wrong = {**RESOURCES["PrometheusRule/memory-alerts"], "spec": {"groups": [rule]}}
+    with pytest.raises(jsonschema.ValidationError, match="intervall"):
+        jsonschema.validate(wrong, closed(definition["versions"]["v1"]))
 
 
 def test_every_manifest_is_part_of_a_kustomization() -> None:
