@@ -130,6 +130,7 @@ MISTAKES: dict[Reason, tuple[list[Built], Built]] = {
     "future": ([], Built().size(7, seconds=2e9)),
     "too_old": ([], Built().size(7, seconds=-1.6e9)),
     "no_identity": ([], Built({}).size(7)),
+    "resource_size": ([], Built({**NODE, "process.command_line": "x" * 2**17}).size(7)),
     "series_limit": ([of("right").size(7, seconds=-15), of("b").size(7)], of("c").size(7)),
     "too_many_points": ([], many_parts()),
     "out_of_order": ([Built().size(7, seconds=30)], Built().size(8, seconds=15)),

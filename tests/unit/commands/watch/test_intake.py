@@ -104,6 +104,15 @@ def test_a_point_without_a_value_is_the_end_of_a_series_and_no_mistake() -> None
     assert taken(built) == ([], {})
 
 
+def test_of_a_point_with_very_many_or_long_attributes_little_is_kept() -> None:
+    labels = {f"x{number:05}": "y" * 1000 for number in range(1000)}
+    built = Built().size(7, "v8js.memory.heap.used", **labels)
+    (point,) = read(built.request.resource_metrics[0], SPAN, Counter()).points
+    attributes = point.keys[0].attributes
+    assert len(attributes) == 64
+    assert max(len(text) for _, text in attributes) == 255
+
+
 def test_a_resource_that_is_nobody_is_rejected() -> None:
     fleet = new_fleet()
     assert rejections(fleet, Built({"service.namespace": "x"}).size(7)) == {"no_identity": 1}

@@ -8,9 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from tests.unit.commands.watch.building import NODE, NOW, SECOND, Built, new_fleet
 
 from opentelemetry.instrumentation.memory._commands.watch.exporting import Exporter
@@ -89,8 +92,8 @@ def test_an_event_says_what_a_python_process_would_say() -> None:
 
 def test_many_verdicts_are_sent_in_requests_that_receivers_take() -> None:
     fleet = new_fleet()
-    for number in range(40):
-        resource = {"service.instance.id": str(number), "large": "x" * 200_000}
+    for number in range(80):
+        resource = {"service.instance.id": str(number), "large": "x" * 100_000}
         fleet.take(Built(resource).size(7).request, NOW)
     fleet.settle(math.inf)
     sizes = [each.ByteSize() for each in metric_requests(fleet.fresh_findings())]
@@ -143,6 +146,10 @@ def heard() -> Iterator[Heard]:
     thread.join()
 
 
+def key_value(text: str) -> KeyValue:
+    return KeyValue(key="process.command_line", value=AnyValue(string_value=text))
+
+
 class Recorder:
     """Remembers what is sent; fails as often as told."""
 
@@ -172,6 +179,19 @@ def test_an_event_is_sent_at_once_and_once() -> None:
     logs = Recorder()
     exported(leaking(), logs, Tally())
     assert len(logs.contents) == 1
+
+
+def test_many_events_are_sent_in_requests_that_receivers_take() -> None:
+    fleet = leaking()
+    known = fleet.events(9)
+    large = Resource(attributes=[key_value("x" * 100_000)]).SerializeToString()
+    for _ in range(99):
+        fleet._queue(known[0]._replace(resource=large))
+    logs = Recorder()
+    exported(fleet, logs, Tally())
+    assert max(map(len, logs.contents)) < 4 * MIB
+    requests = map(ExportLogsServiceRequest.FromString, logs.contents)
+    assert sum(len(request.resource_logs) for request in requests) == 99 + len(known)
 
 
 def test_an_event_that_did_not_arrive_is_sent_again() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict, deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.instrumentation.memory._commands.watch.identity import identity_of, in_words
@@ -31,6 +32,10 @@ _MOST_EVENTS: Final = 10_000
 # How many are judged before another thread may have the lock.
 _AT_ONCE: Final = 200
 _MOST_WARNINGS: Final = 20
+# It is kept as long as the process is, and goes out with every verdict, beside those of others.
+_LARGEST_RESOURCE_BYTES: Final = 128 * 1024
+# Of all resources in one request of events: a receiver takes 4 MiB a message unless told otherwise.
+_RESOURCES_A_REQUEST_BYTES: Final = 2 * 2**20
 
 
 class Finding(NamedTuple):
@@ -128,6 +133,8 @@ class Fleet:
         series = self._by_resource.get(written)
         if series is not None:
             return series
+        if len(written) + len(given.schema_url) > _LARGEST_RESOURCE_BYTES:
+            return "resource_size"
         identity = identity_of(given.resource)
         if identity is None:
             return "no_identity"
@@ -210,11 +217,21 @@ class Fleet:
             ]
 
     def events(self, most: int) -> list[Finding]:
-        """Return the oldest changes of state that have not been `sent`, but leave them here."""
+        """Return the oldest changes of state that have not been `sent`, but leave them here.
+
+        No more than a receiver takes in one request.
+        """
         with self._lock:
             if not self._events:
                 self.has_events.clear()
-            return [event for event, _ in zip(self._events, range(most), strict=False)]
+            found: list[Finding] = []
+            size = 0
+            for event in islice(self._events, most):
+                size += len(event.resource)
+                if found and size > _RESOURCES_A_REQUEST_BYTES:
+                    break
+                found.append(event)
+            return found
 
     def sent(self, events: Sequence[Finding]) -> None:
         """Forget changes of state that have arrived, or never will."""

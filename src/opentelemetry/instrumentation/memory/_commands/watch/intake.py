@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 Reason = Literal[
     "wrong_type", "counter", "delta", "unit", "value", "segment", "time", "future", "too_old",
-    "no_identity", "series_limit", "too_many_points", "out_of_order", "duplicate", "collision",
-    "late",
+    "no_identity", "resource_size", "series_limit", "too_many_points", "out_of_order", "duplicate",
+    "collision", "late",
 ]  # fmt: skip
 
 REASONS: Final[dict[Reason, str]] = {
@@ -43,6 +43,7 @@ REASONS: Final[dict[Reason, str]] = {
     "future": "later than the clock here by more than `--max-future-seconds`",
     "too_old": "older than `--max-age-seconds`",
     "no_identity": "a resource that does not say which process it is",
+    "resource_size": "a resource of more than 128 KiB",
     "series_limit": "a new process while `--max-series` are known already",
     "too_many_points": "more parts in one moment of one process than any runtime has",
     "out_of_order": "older than what was judged before",
@@ -56,6 +57,7 @@ _LIMITS: Final = ("limit", "heap_limit")
 _DELTA: Final = 1
 _NO_VALUE: Final = 1
 _LONGEST_NAME: Final = 255
+_MOST_ATTRIBUTES: Final = 64
 
 
 class Point(NamedTuple):
@@ -172,7 +174,7 @@ def _attributes(point: NumberDataPoint) -> Attributes:
     if not point.attributes:
         return ()
     pairs = [(each.key[:_LONGEST_NAME], scalar_text(each.value)) for each in point.attributes]
-    return tuple(sorted((name, text[:_LONGEST_NAME]) for name, text in pairs))
+    return tuple(sorted((name, text[:_LONGEST_NAME]) for name, text in pairs)[:_MOST_ATTRIBUTES])
 
 
 def _whole_bytes(point: NumberDataPoint, factor: int) -> int | None:
