@@ -6,12 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from opentelemetry.instrumentation.memory import MemoryInstrumentor
 from opentelemetry.instrumentation.memory import _metrics as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+
+# On a busy machine an example may take any time, and that says nothing about the code.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
