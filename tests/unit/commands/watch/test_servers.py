@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import math
+import select
 import socket
 import ssl
 import subprocess
@@ -24,6 +25,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from tests.unit.commands.watch.building import Built, new_fleet
 
+from opentelemetry.instrumentation.memory._commands.watch import http_server
 from opentelemetry.instrumentation.memory._commands.watch.grpc_server import GrpcServer
 from opentelemetry.instrumentation.memory._commands.watch.http_server import HttpServer
 from opentelemetry.instrumentation.memory._commands.watch.receiving import Receiver
@@ -198,6 +200,40 @@ def test_http_answers_400_to_chunks_that_are_none(body: bytes) -> None:
 def test_http_answers_400_where_a_body_ends_is_unclear(headers: tuple[str, ...]) -> None:
     with http(receiver()) as port:
         assert post_raw(port, chunks(BODY, 7), *headers) == 400
+
+
+@pytest.mark.parametrize("begin", ["Content-Length: 2000\r\n\r\n", f"{CHUNKED}\r\n\r\n7d0\r\n"])
+def test_http_does_not_wait_for_ever_for_a_body_that_comes_byte_by_byte(
+    monkeypatch: pytest.MonkeyPatch, begin: str
+) -> None:
+    monkeypatch.setattr(http_server, "_PATIENCE_SECONDS", 2)
+    way_in = receiver()
+    sent = 0
+    with http(way_in) as port, socket.create_connection(("127.0.0.1", port)) as slow:
+        head = f"POST /v1/metrics HTTP/1.1\r\nContent-Type: application/x-protobuf\r\n{begin}"
+        slow.sendall(head.encode())
+        while not select.select([slow], [], [], 0.05)[0] and sent < 2000:
+            slow.sendall(b"x")
+            sent += 1
+        assert slow.recv(12) == b"HTTP/1.1 400"
+        assert way_in.waiting == 0
+    assert sent < 2000
+    assert way_in.tally.requests == {"malformed": 1}
+
+
+def test_http_does_not_wait_for_ever_for_the_head_of_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "_PATIENCE_SECONDS", 2)
+    with http(receiver()) as port, socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(b"POST /v1/metrics HTTP/1.1\r\nX: ")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while not select.select([slow], [], [], 0.05)[0] and sent < 2000:
+                slow.sendall(b"x")
+                sent += 1
+            assert slow.recv(1) == b""
+    assert sent < 2000
 
 
 def test_http_has_no_other_paths_or_types() -> None:

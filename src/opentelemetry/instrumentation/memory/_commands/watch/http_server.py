@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import ssl
 import sys
 import threading
+import time
 import zlib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,7 +39,8 @@ _STATUS: Final[Mapping[RequestOutcome, HTTPStatus]] = {
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
     "busy": HTTPStatus.TOO_MANY_REQUESTS,
 }
-_IDLE_SECONDS: Final = 75
+# From one answer on a connection until the next request has arrived as a whole.
+_PATIENCE_SECONDS: Final = 75
 _POLL_SECONDS: Final = 0.1
 # Connections that stay open between their requests, beside those that wait.
 _IDLE_CONNECTIONS: Final = 64
@@ -101,7 +104,7 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[Any, Any]:
         connection, address = super().get_request()
-        connection.settimeout(_IDLE_SECONDS)
+        connection.settimeout(_PATIENCE_SECONDS)
         if self._tls is not None:
             # The handshake is left to the connection's own thread: it may take for ever.
             connection = self._tls.wrap_socket(
@@ -128,12 +131,43 @@ class _Server(ThreadingHTTPServer):
             _logger.error("a request of %s failed", client_address, exc_info=cause)
 
 
+class _Patient(io.RawIOBase):
+    """Reads from a connection until a moment, also from a sender that sends a byte now and then."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.until = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Return how many bytes have come.
+
+        Raises:
+            TimeoutError: The moment is over.
+        """
+        self._connection.settimeout(max(self.until - time.monotonic(), 0.001))
+        return int(self._connection.recv_into(buffer))
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One sender's connection."""
 
     receiver: ClassVar[Receiver]
     protocol_version = "HTTP/1.1"
-    timeout = _IDLE_SECONDS
+
+    def setup(self) -> None:
+        """Read with patience, but not for ever: whoever sends slowly keeps a place from others."""
+        super().setup()
+        self.rfile.close()
+        self._patient = _Patient(self.connection)
+        self.rfile = io.BufferedReader(self._patient)
+
+    def handle_one_request(self) -> None:
+        """Take one request, as a whole or not at all."""
+        self._patient.until = time.monotonic() + _PATIENCE_SECONDS
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         """Say that there is somebody, without a token: for a probe."""
@@ -165,7 +199,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.receiver.check_size(int(length))
         self.receiver.enter()
         try:
-            body = self._chunks() if is_chunked else self._exactly(int(length))
+            try:
+                body = self._chunks() if is_chunked else self._exactly(int(length))
+            except TimeoutError:
+                raise self.receiver.refused("malformed", "the body came too slowly") from None
             answer = self.receiver.take(self._unpacked(body), is_json=kind == _JSON)
         finally:
             self.receiver.leave()
@@ -230,6 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
         with contextlib.suppress(OSError):
+            self.connection.settimeout(_PATIENCE_SECONDS)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
