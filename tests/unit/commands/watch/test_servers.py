@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -32,6 +33,7 @@ from tests.unit.commands.watch.serving import (
     remote,
 )
 
+from opentelemetry.instrumentation.memory._commands.watch import grpc_server
 from opentelemetry.instrumentation.memory._commands.watch.grpc_server import GrpcServer
 from opentelemetry.instrumentation.memory._commands.watch.sender import SendError, sender
 from opentelemetry.instrumentation.memory._commands.watch.settings import Address, WatchSettings
@@ -147,6 +149,22 @@ def test_grpc_tells_a_sender_to_come_back_when_all_places_are_taken() -> None:
     retry = RetryInfo()
     assert status.details[0].Unpack(retry)
     assert retry.retry_delay.seconds == 1
+
+
+def test_grpc_lets_go_of_a_sender_that_went_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grpc_server, "_ASK_MILLISECONDS", 200)
+    monkeypatch.setattr(grpc_server, "_ANSWER_MILLISECONDS", 200)
+    settings_frame = b"\0\0\0\4\0\0\0\0\0"
+    with (
+        remote(receiver()) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as silent,
+    ):
+        silent.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame)
+        # It is asked whether it is there, and never answers.
+        while silent.recv(4096):
+            pass
 
 
 def test_grpc_asks_for_the_token() -> None:

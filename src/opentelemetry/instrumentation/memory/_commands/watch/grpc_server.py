@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _SERVICE: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 # What is too large is answered by us, as gRPC's own answer does not say that it is for good.
 _TRANSPORT_BYTES: Final = 2**30
+# A sender that went without a word, within a request, would keep its thread for two hours.
+_ASK_MILLISECONDS: Final = 60_000
+_ANSWER_MILLISECONDS: Final = 20_000
 # Beside those that wait: somebody must be free to say that all places are taken.
 _FREE_THREADS: Final = 4
 _CODES: Final[Mapping[RequestOutcome, grpc.StatusCode]] = {
@@ -51,6 +54,11 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", transport_bytes),
                 ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", _ASK_MILLISECONDS),
+                # By either name: newer versions wait for the answer to a ping by the second.
+                ("grpc.keepalive_timeout_ms", _ANSWER_MILLISECONDS),
+                ("grpc.http2.ping_timeout_ms", _ANSWER_MILLISECONDS),
+                ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
         handler = grpc.unary_unary_rpc_method_handler(
