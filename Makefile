@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart clean
+.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart dashboards clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench-fleet: $(VENV)/.installed  ## Measure the watch with 10,000 processes, and
 
 chart: $(VENV)/.installed  ## Redraw the README's picture from a real run
 	$(PY) scripts/draw_chart.py
+
+dashboards: $(VENV)/.installed  ## Write the Grafana dashboards again, from code
+	$(PY) -m dashboards.generate
 
 clean:  ## Remove virtual environments and the tool cache
 	rm -rf .venv .venv-* .cache dist
