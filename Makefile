@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart dashboards clean
+.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart dashboards dashboards-picture clean
 
 help:  ## Show this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml src/opentelemetry/instrumentation/memory/version.py
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %s; try: make PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
@@ -68,6 +68,9 @@ chart: $(VENV)/.installed  ## Redraw the README's picture from a real run
 
 dashboards: $(VENV)/.installed  ## Write the Grafana dashboards again, from code
 	$(PY) -m dashboards.generate
+
+dashboards-picture: $(VENV)/.installed  ## Redraw the pictures of the dashboards from a real fleet
+	$(PY) -m scripts.draw_dashboards
 
 clean:  ## Remove virtual environments and the tool cache
 	rm -rf .venv .venv-* .cache dist

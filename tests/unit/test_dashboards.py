@@ -121,3 +121,11 @@ def test_expressions_are_valid_promql(tmp_path: Path) -> None:
         [tools.promtool(), "check", "rules", rules], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@each_dashboard
+def test_document_has_every_panel_and_no_other(file: Path) -> None:
+    board = json.loads(file.read_text())
+    section = (ROOT / "docs" / "dashboards.md").read_text().partition(f"### {board['title']}\n")[2]
+    rows = re.findall(r"^\| (.+?) \|", section.partition("\n#")[0], re.MULTILINE)
+    assert set(rows) - {"panel", "---"} == {panel["title"] for panel in board["panels"]}

@@ -374,6 +374,9 @@ def test_pictures_have_a_text_for_those_who_cannot_see_them() -> None:
     assert [target for _, target in pictures] == [
         "docs/images/segments.png",
         "docs/images/demo.svg",
+        "docs/images/dashboard_fleet_overview.png",
+        "docs/images/dashboard_one_service.png",
+        "docs/images/dashboard_language_mix.png",
     ]
     assert all(len(text) > 80 for text, _ in pictures)
     assert all(segment in pictures[0][0] for segment in SEGMENTS)
