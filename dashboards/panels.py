@@ -254,7 +254,8 @@ def board(title: str, uid: str, description: str, *, one_service: bool) -> dashb
     source = dashboard.DatasourceVariable("datasource").label("data source").type("prometheus")
     others = dashboard.DashboardLink("Memory").type(models.DashboardLinkType.DASHBOARDS)
     others = others.tags([TAG]).as_dropdown(as_dropdown=True)
-    others = others.keep_time(keep_time=True).include_vars(include_vars=True)
+    # Without the variables: All services is no choice where one is looked at.
+    others = others.keep_time(keep_time=True)
     found = dashboard.Dashboard(title).uid(uid).description(description).tags([TAG])
     found = found.time("now-6h", "now").refresh("1m").timezone("browser").editable()
     found = found.tooltip(models.DashboardCursorSync.CROSSHAIR).link(others)

@@ -39,7 +39,7 @@ class Service:
         version: As `service.version`.
         leaks: Whether it remembers every visit.
         language: Of examples/mixed_languages, or the shop's own program.
-        busy: How many visitors it has, beside others.
+        busy: Twice as much is twice the visits.
     """
 
     name: str
@@ -201,7 +201,7 @@ def _visitors(services: Mapping[str, Service]) -> Iterator[None]:
     stop = threading.Event()
 
     def visit(address: str, service: Service) -> None:
-        random_ = random.Random(address)  # noqa: S311 - traffic
+        random_ = random.Random(repr(service))  # noqa: S311 - traffic
         while not stop.wait(TURN_SECONDS):
             for path in service.paths(random_):
                 with contextlib.suppress(OSError):  # it is ending
