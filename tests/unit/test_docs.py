@@ -190,12 +190,21 @@ FAMILY_OF_ALL_LANGUAGES = {
 }
 
 
+RECORDED_BY_RULES = {
+    rule["record"]
+    for path in (ROOT / "collector-config" / "rules").glob("*[!t].yaml")
+    for group in yaml.safe_load(path.read_text())["groups"]
+    for rule in group["rules"]
+    if "record" in rule
+}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names)
 def test_names_and_segments_in_queries_exist(document: Path) -> None:
     labels = {"process_memory_segment", "cpython_gc_generation", "process_runtime_name"}
-    known = {*NAMES_IN_PROMETHEUS.values(), *FAMILY_OF_ALL_LANGUAGES, *labels}
+    known = {*NAMES_IN_PROMETHEUS.values(), *FAMILY_OF_ALL_LANGUAGES, *RECORDED_BY_RULES, *labels}
     for query in queries(document):
-        assert set(re.findall(r"\b(?:process|cpython)_\w+", query)) <= known
+        assert set(re.findall(r"\b(?:process|cpython)_[\w:]+", query)) <= known
         for matched in re.findall(r'process_memory_segment=~?"([^"]*)"', query):
             assert set(matched.split("|")) <= set(SEGMENTS)
         assert not re.search(r"\b(job|instance)\b", query)
