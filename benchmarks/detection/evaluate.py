@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import random_series
 import report
+import rule_file
 from judges import DETECTOR, DetectorUnavailableError, new_detector, run
 from rivals import RIVALS
 from scoring import Outcome, figures
@@ -43,7 +44,7 @@ def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--half", choices=("tuning", "test", "random", "all"), default="all")
-    parser.add_argument("--judge", action="append", choices=(DETECTOR, *RIVALS))
+    parser.add_argument("--judge", action="append", choices=(DETECTOR, rule_file.JUDGE, *RIVALS))
     parser.add_argument("--detector-only", action="store_true")
     parser.add_argument("--robustness", action="store_true", help="also under every transform")
     parser.add_argument("--only", action="append", metavar="NAME", help="these series, one by one")
@@ -57,7 +58,8 @@ def arguments() -> argparse.Namespace:
 
 def judges_of(options: argparse.Namespace) -> list[str]:
     """Return the judges to ask; without a detector, its rivals."""
-    names = options.judge or ([DETECTOR] if options.detector_only else [DETECTOR, *RIVALS])
+    every = [DETECTOR, rule_file.JUDGE, *RIVALS]
+    names = options.judge or ([DETECTOR] if options.detector_only else every)
     if DETECTOR in names:
         try:
             new_detector()
@@ -76,6 +78,15 @@ def evaluate(jobs: Sequence[tuple[str, str | None, Label]], workers: int) -> Res
             if outcome is not None:
                 results.setdefault((judge, transform), []).append((by_name[name], outcome))
     return results
+
+
+def ask_rules(wanted: Sequence[Label]) -> list[tuple[Label, Outcome]]:
+    """Return how the recording rules did; nothing, and the reason told, without Prometheus."""
+    try:
+        return rule_file.outcomes(wanted)
+    except rule_file.RulesUnavailableError as error:
+        print(f"{rule_file.JUDGE} are left out: {error}", file=sys.stderr)
+        return []
 
 
 def chosen(options: argparse.Namespace) -> list[Label]:
@@ -118,13 +129,12 @@ def main() -> None:
         return
     began = time.monotonic()
     wanted, judges = chosen(options), judges_of(options)
-    if not judges:
-        sys.exit(1)
+    one_by_one = [judge for judge in judges if judge != rule_file.JUDGE]
     jobs: list[tuple[str, str | None, Label]] = [
-        (judge, None, label) for judge in judges for label in wanted
+        (judge, None, label) for judge in one_by_one for label in wanted
     ]
     if options.robustness:
-        moved = [DETECTOR] if DETECTOR in judges else judges
+        moved = [DETECTOR] if DETECTOR in judges else one_by_one
         jobs += [
             (j, name, label)
             for j in moved
@@ -133,6 +143,14 @@ def main() -> None:
             if label.half != "random"
         ]
     results = evaluate(jobs, options.jobs)
+    if rule_file.JUDGE in judges:
+        by_rules = ask_rules(wanted)
+        if by_rules:
+            results[rule_file.JUDGE, None] = by_rules
+        else:
+            judges = one_by_one
+    if not judges:
+        sys.exit(1)
     if options.only:
         print(report.each_series(results, judges))
     elif options.markdown:

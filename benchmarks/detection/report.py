@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from judges import DETECTOR
+from rule_file import JUDGE as RULES
 from scoring import WARM_UP_SHARE, figures, reliability
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def everything(results: Results, judges: Sequence[str]) -> str:
         parts.append(comparison(named))
         if (DETECTOR, None) in chosen:
             parts += _of_detector(chosen[DETECTOR, None])
+        if (RULES, None) in chosen:
+            parts += _of_rules(chosen[RULES, None])
         moved = [
             (f"{judge}: {transform}", figures([outcome for _, outcome in pairs]))
             for (judge, transform), pairs in chosen.items()
@@ -144,6 +147,12 @@ def _of_detector(pairs: Pairs) -> list[str]:
         "\nmistakes",
         *(_mistakes(pairs) or ["  none"]),
     ]
+
+
+def _of_rules(pairs: Pairs) -> list[str]:
+    moments = [moment for _, outcome in pairs for moment in outcome.moments]
+    title = f"\n{RULES}: reliability at twenty moments of each run"
+    return [title, _reliability(moments), f"\n{RULES}: mistakes", *(_mistakes(pairs) or ["  none"])]
 
 
 def each_series(results: Results, judges: Sequence[str]) -> str:
