@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEBIBYTE = 2**20
+RISKS = ("risk", "by rule")
 COLUMNS = {
     "process_memory_usage_bytes": "resident",
     "process_runtime_memory_heap_used_bytes": "heap used",
@@ -19,12 +20,13 @@ COLUMNS = {
     "process_runtime_memory_heap_limit_bytes": "heap limit",
     "process_runtime_memory_external_bytes": "external",
     "process_memory_leak_risk_ratio": "risk",
+    "process_memory:rule_leak_risk": "by rule",
 }
 QUERY = f'max by (__name__, service_name) ({{__name__=~"{"|".join(COLUMNS)}"}})'
 
 
 class Fleet:
-    """The last value of each column by service, and the highest risk there was."""
+    """The last value of each column by service, and the highest risks there were."""
 
     def __init__(self, prometheus: str, services: Sequence[str]) -> None:
         self._url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': QUERY})}"
@@ -38,12 +40,13 @@ class Fleet:
                 if values is not None:
                     values[COLUMNS[each["metric"]["__name__"]]] = float(each["value"][1])
         for values in self.seen.values():
-            if "risk" in values:
-                values["highest risk"] = max(values["risk"], values.get("highest risk", 0))
+            for title in set(RISKS) & values.keys():
+                highest = f"highest {title}"
+                values[highest] = max(values[title], values.get(highest, 0))
 
 
 def table(fleet: Fleet) -> str:
-    """Return one line a service: MiB, and the risk; a dash for what its language does not tell."""
+    """Return one line a service: MiB, and the risks; a dash for what its language does not tell."""
     lines = [f"{'':16}" + "".join(f"{title:>11}" for title in COLUMNS.values())]
     for name, values in fleet.seen.items():
         cells = [_cell(title, values.get(title)) for title in COLUMNS.values()]
@@ -54,4 +57,4 @@ def table(fleet: Fleet) -> str:
 def _cell(title: str, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.2f}" if title == "risk" else f"{value / MEBIBYTE:.1f}"
+    return f"{value:.2f}" if title in RISKS else f"{value / MEBIBYTE:.1f}"

@@ -1,8 +1,8 @@
 """Run the same service in every language, healthy and leaking, and see them side by side.
 
 Each of them goes through the collector, which makes one family of metrics of what they send, to
-Prometheus, and through the watch, which judges each process. All of it is on loopback, and ends
-with this program.
+the watch and to Prometheus with the recording rules, which both judge each process. All of it is on
+loopback, and ends with this program.
 """
 # ruff: noqa: T201 - a program for the terminal
 
@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING
 from fleet_table import Fleet, table
 from languages import LANGUAGES, tools
 from running import Pipeline
+from scripts.make_leak_rules import ONE_WINDOW
 from visitors import visitors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 REPORT_SECONDS = 15
-CONFIRMED = 0.9
+CONFIRMED = {"risk": 0.9, "by rule": ONE_WINDOW}
 # Metrics come a hundred times as often as usual, so that a verdict takes minutes. That does not
-# shorten the warm-up of a runtime, which would be most of what the watch sees.
+# shorten the warm-up of a runtime, which would be most of what the watch and the rules see.
 WARM_UP_SECONDS = 75
 
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.enter_context(visitors(urls, options.visits_per_second))
         fleet = Fleet(pipeline.url, list(urls))
         print(f"{len(urls)} services; Prometheus: {pipeline.url}", flush=True)
-        _look(fleet, options, pipeline.start_watch)
+        _look(fleet, options, pipeline.start_judges)
     for name, reason in left_out.items():
         print(f"{name} was left out: {reason}")
     if options.json:
@@ -64,7 +65,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--visits-per-second", type=float, default=10, help="to each service (default: 10)"
     )
     parser.add_argument(
-        "--until-confirmed", action="store_true", help="end when every leaking twin is confirmed"
+        "--until-confirmed",
+        action="store_true",
+        help="end when every leaking twin is confirmed, by both",
     )
     parser.add_argument("--json", action="store_true", help="print what was seen, as the last line")
     names = [each.name for each in LANGUAGES]
@@ -90,16 +93,16 @@ def _starters(names: Sequence[str]) -> tuple[dict[str, Path], dict[str, str]]:
     return starters, left_out
 
 
-def _look(fleet: Fleet, options: argparse.Namespace, start_watch: Callable[[], None]) -> None:
-    """Print the fleet from time to time until the end; the watch starts after the warm-up."""
+def _look(fleet: Fleet, options: argparse.Namespace, start_judges: Callable[[], None]) -> None:
+    """Print the fleet from time to time until the end; judging starts after the warm-up."""
     warm_up_seconds = min(WARM_UP_SECONDS, options.seconds / 3)
-    is_watched = False
+    is_judged = False
     report_at = REPORT_SECONDS
     for seconds in _each_second(options.seconds):
-        if seconds >= warm_up_seconds and not is_watched:
-            is_watched = True
-            start_watch()
-            print(f"\nthe watch starts after {seconds:.0f} s", flush=True)
+        if seconds >= warm_up_seconds and not is_judged:
+            is_judged = True
+            start_judges()
+            print(f"\nthe watch and the rules start after {seconds:.0f} s", flush=True)
         fleet.look()
         if options.until_confirmed and _is_every_leak_confirmed(fleet):
             break
@@ -119,7 +122,7 @@ def _each_second(total_seconds: float) -> Iterator[float]:
 
 def _is_every_leak_confirmed(fleet: Fleet) -> bool:
     leaking = [each for name, each in fleet.seen.items() if name.endswith("leaking")]
-    return all(each.get("risk", 0) >= CONFIRMED for each in leaking)
+    return all(each.get(of, 0) >= risk for each in leaking for of, risk in CONFIRMED.items())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from languages import LANGUAGES, ROOT, tools
+from scripts.make_leak_rules import rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ class Pipeline:
         # More than there can be services, so that none is given away twice.
         self._ports = iter(_free_ports(64))
         self._env = self._settings()
+        self._rules = folder / "leak.yaml"
         self.url = f"http://127.0.0.1:{self._env['PROMETHEUS_SERVER_PORT']}"
         self._start_collector()
         self._start_prometheus()
@@ -64,6 +66,7 @@ class Pipeline:
         scrape = {
             "global": {"scrape_interval": f"{SAMPLE_MILLISECONDS}ms"},
             "scrape_configs": [target],
+            "rule_files": [str(self._rules)],  # there from start_judges() on
         }
         config = self._folder / "prometheus.yaml"
         config.write_text(json.dumps(scrape))  # JSON is YAML
@@ -72,16 +75,26 @@ class Pipeline:
             f"--config.file={config}",
             f"--storage.tsdb.path={self._folder / 'prometheus'}",
             f"--web.listen-address={self.url.removeprefix('http://')}",
+            "--web.enable-lifecycle",
         ]
         self._start("prometheus", command)
         self._await("prometheus", f"{self.url}/-/ready")
 
-    def start_watch(self) -> None:
-        """Start judging, from what comes from now on."""
+    def start_judges(self) -> None:
+        """Start the watch and the rules, which see what comes from now on."""
+        self._start_watch()
+        self._start_rules()
+
+    def _start_watch(self) -> None:
         program = Path(sys.executable).parent / "opentelemetry-memory"
         command = [program, "watch", "--grpc", self._env["WATCH_ENDPOINT"], "--http", "off"]
         # The collector has kept what could not be delivered before.
         self._start("watch", [*command, "--max-age-seconds", "10"], self._telemetry())
+
+    def _start_rules(self) -> None:
+        self._rules.write_text(rules(SAMPLE_MILLISECONDS / 1000))
+        reload = urllib.request.Request(f"{self.url}/-/reload", method="POST")  # noqa: S310 - loopback
+        urllib.request.urlopen(reload, timeout=PATIENCE_SECONDS).close()  # noqa: S310
 
     def start_services(self, starters: Mapping[str, Path]) -> dict[str, str]:
         """Start two services of each language, and return their addresses by name."""

@@ -1,4 +1,7 @@
-"""Real services in six languages: one family, leaking twins confirmed, healthy ones quiet."""
+"""Real services in six languages: one family, leaking twins confirmed, healthy ones quiet.
+
+By the watch, which asks the detector, and by the recording rules in Prometheus.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.make_leak_rules import ONE_WINDOW
 from tests import tools
 
 RUN = Path(__file__).resolve().parents[2] / "examples" / "mixed_languages" / "run.py"
@@ -22,6 +26,7 @@ COLUMNS = {
     "rust": {"resident"},
     "cpp": {"resident", "heap used"},
 }
+RISKS = {"risk", "by rule", "highest risk", "highest by rule"}
 each_language = pytest.mark.parametrize("language", COLUMNS)
 
 Values = dict[str, float]
@@ -71,9 +76,21 @@ def test_healthy_twin_stays_quiet(fleet: dict[str, Any], language: str) -> None:
 
 @pytest.mark.timeout(1800)
 @each_language
+def test_rules_confirm_leaking_twin(fleet: dict[str, Any], language: str) -> None:
+    assert twin(fleet, language, "leaking")["highest by rule"] >= ONE_WINDOW
+
+
+@pytest.mark.timeout(1800)
+@each_language
+def test_rules_leave_healthy_twin_alone(fleet: dict[str, Any], language: str) -> None:
+    assert twin(fleet, language, "healthy")["highest by rule"] < SUSPECTED
+
+
+@pytest.mark.timeout(1800)
+@each_language
 def test_service_has_what_the_table_says(fleet: dict[str, Any], language: str) -> None:
     for name in ("healthy", "leaking"):
-        assert set(twin(fleet, language, name)) == COLUMNS[language] | {"risk", "highest risk"}
+        assert set(twin(fleet, language, name)) == COLUMNS[language] | RISKS
 
 
 def test_language_without_its_toolchain_is_left_out_with_the_reason(tmp_path: Path) -> None:
