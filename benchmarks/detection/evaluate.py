@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--half", choices=("tuning", "test", "random", "all"), default="all")
-    parser.add_argument("--judge", action="append", choices=(DETECTOR, rule_file.JUDGE, *RIVALS))
+    parser.add_argument("--judge", action="append", choices=(DETECTOR, *rule_file.JUDGES, *RIVALS))
     parser.add_argument("--detector-only", action="store_true")
     parser.add_argument("--robustness", action="store_true", help="also under every transform")
     parser.add_argument("--only", action="append", metavar="NAME", help="these series, one by one")
@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
 
 def judges_of(options: argparse.Namespace) -> list[str]:
     """Return the judges to ask; without a detector, its rivals."""
-    every = [DETECTOR, rule_file.JUDGE, *RIVALS]
+    every = [DETECTOR, *rule_file.JUDGES, *RIVALS]
     names = options.judge or ([DETECTOR] if options.detector_only else every)
     if DETECTOR in names:
         try:
@@ -80,13 +80,13 @@ def evaluate(jobs: Sequence[tuple[str, str | None, Label]], workers: int) -> Res
     return results
 
 
-def ask_rules(wanted: Sequence[Label]) -> list[tuple[Label, Outcome]]:
+def ask_rules(wanted: Sequence[Label], judges: Sequence[str]) -> Results:
     """Return how the recording rules did; nothing, and the reason told, without Prometheus."""
     try:
-        return rule_file.outcomes(wanted)
+        return {(judge, None): rule_file.outcomes(wanted, judge) for judge in judges}
     except rule_file.RulesUnavailableError as error:
         print(f"{rule_file.JUDGE} are left out: {error}", file=sys.stderr)
-        return []
+        return {}
 
 
 def chosen(options: argparse.Namespace) -> list[Label]:
@@ -129,7 +129,7 @@ def main() -> None:
         return
     began = time.monotonic()
     wanted, judges = chosen(options), judges_of(options)
-    one_by_one = [judge for judge in judges if judge != rule_file.JUDGE]
+    one_by_one = [judge for judge in judges if judge not in rule_file.JUDGES]
     jobs: list[tuple[str, str | None, Label]] = [
         (judge, None, label) for judge in one_by_one for label in wanted
     ]
@@ -143,12 +143,9 @@ def main() -> None:
             if label.half != "random"
         ]
     results = evaluate(jobs, options.jobs)
-    if rule_file.JUDGE in judges:
-        by_rules = ask_rules(wanted)
-        if by_rules:
-            results[rule_file.JUDGE, None] = by_rules
-        else:
-            judges = one_by_one
+    recorded = [label for label in wanted if label.half != "random"]
+    results |= ask_rules(recorded, [judge for judge in judges if judge in rule_file.JUDGES])
+    judges = [judge for judge in judges if (judge, None) in results]
     if not judges:
         sys.exit(1)
     if options.only:

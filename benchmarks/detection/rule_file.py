@@ -7,7 +7,8 @@ as rules build upon rules, and what they recorded is then asked for.
 The file's windows are of fixed length and made for one interval between samples, while those of
 the catalogue are from 0.25 s to 2 h apart. So a series is stretched or shrunk until its samples are
 as far apart as the file wants them. That is the file that `make_leak_rules.py` writes for that very
-interval; it flatters the rules, as nobody writes one for each process.
+interval; it flatters the rules, as nobody writes one for each process. Two more judges are the
+same file with samples twice as dense and half as dense as it was made for.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
     from series import Label, Series
 
 JUDGE = "recording rules"
+JUDGES = {
+    JUDGE: DEFAULT_SAMPLE_SECONDS,
+    f"{JUDGE}, {DEFAULT_SAMPLE_SECONDS / 2:g} s": DEFAULT_SAMPLE_SECONDS / 2,
+    f"{JUDGE}, {DEFAULT_SAMPLE_SECONDS * 2:g} s": DEFAULT_SAMPLE_SECONDS * 2,
+}
+"""How far apart each of them gets the samples."""
 RULES = ROOT / "collector-config" / "rules" / "leak.yaml"
 VERDICT = "process_memory:rule_leak_risk"
 BEGIN = 1_700_006_400  # a whole number of days and blocks
@@ -90,18 +97,18 @@ class Server:
             process.wait()
 
 
-def outcomes(labels: Sequence[Label]) -> list[tuple[Label, Outcome]]:
-    """Return how the rules did on each of these series.
+def outcomes(labels: Sequence[Label], judge: str = JUDGE) -> list[tuple[Label, Outcome]]:
+    """Return how the rules did on each of these series, stretched as a judge has them.
 
     Raises:
         RulesUnavailableError: Prometheus is missing, with the reason.
     """
     prometheus, promtool = (_program(name) for name in ("prometheus", "promtool"))
-    every = [load(label) for label in labels]
+    every = [Stretched(load(label), JUDGES[judge]) for label in labels]
     with tempfile.TemporaryDirectory(prefix="leak-rules-") as name:
         server = Server(prometheus, Path(name))
         _store(promtool, server.folder, every)
-        longest = max(_seconds(series)[-1] for series in every)
+        longest = max(each.seconds[-1] for each in every)
         for number, layer in enumerate(layers(RULES)):
             path = server.folder / f"layer-{number}.yaml"
             path.write_text(json.dumps(layer))  # JSON is YAML
@@ -136,14 +143,17 @@ def _is_ready(url: str) -> bool:
 # --- the series, as the collector's exporter would have shown them --------------------------------
 
 
-def _seconds(series: Series) -> list[float]:
-    """Return when each sample is, from zero on, at the interval that the rules are made for."""
-    times = [row.time for row in series.rows]
-    typical = median(b - a for a, b in pairwise(times))
-    return [(each - times[0]) * DEFAULT_SAMPLE_SECONDS / typical for each in times]
+class Stretched:
+    """A series whose samples are so far apart, typically, and begin at zero."""
+
+    def __init__(self, series: Series, sample_seconds: float) -> None:
+        times = [row.time for row in series.rows]
+        typical = median(b - a for a, b in pairwise(times))
+        self.series, self.rows, self.label = series, series.rows, series.label
+        self.seconds = [(each - times[0]) * sample_seconds / typical for each in times]
 
 
-def _points(series: Series) -> Iterator[tuple[str, str, list[int | None]]]:
+def _points(series: Stretched) -> Iterator[tuple[str, str, list[int | None]]]:
     """Yield metric, further labels and values, at every sample, of what is known of a process."""
     rows = series.rows
     yield "process_memory_usage_bytes", "", [row.rss for row in rows]
@@ -155,15 +165,14 @@ def _points(series: Series) -> Iterator[tuple[str, str, list[int | None]]]:
             yield "process_memory_resident_bytes", f',process_memory_segment="{segment}"', values
 
 
-def _open_metrics(every: Sequence[Series]) -> Iterator[str]:
+def _open_metrics(every: Sequence[Stretched]) -> Iterator[str]:
     metrics: dict[str, list[str]] = {}
     for series in every:
-        seconds = _seconds(series)
         for metric, further, values in _points(series):
             of = f'{{service_name="catalogue",service_instance_id="{series.label.name}"{further}}}'
             metrics.setdefault(metric, []).extend(
                 f"{metric}{of} {value} {BEGIN + second:.3f}"
-                for second, value in zip(seconds, values, strict=True)
+                for second, value in zip(series.seconds, values, strict=True)
                 if value is not None
             )
     for metric, lines in metrics.items():
@@ -172,7 +181,7 @@ def _open_metrics(every: Sequence[Series]) -> Iterator[str]:
     yield "# EOF\n"
 
 
-def _store(promtool: Path, folder: Path, every: Sequence[Series]) -> None:
+def _store(promtool: Path, folder: Path, every: Sequence[Stretched]) -> None:
     path = folder / "catalogue.txt"
     path.write_text("\n".join(_open_metrics(every)))
     _run(promtool, "tsdb", "create-blocks-from", "openmetrics", path, folder / "stored")
@@ -231,12 +240,12 @@ def _recorded(url: str, seconds: float) -> dict[str, list[tuple[float, float]]]:
 # --- their opinions -------------------------------------------------------------------------------
 
 
-def _judged(series: Series, risks: list[tuple[float, float]]) -> Outcome:
+def _judged(series: Stretched, risks: list[tuple[float, float]]) -> Outcome:
     """Judge what the rules had last said when each sample came."""
     opinions, heard, latest = [], iter([*risks, (float("inf"), 0.0)]), 0.0
     upcoming = next(heard)
-    for row, second in zip(series.rows, _seconds(series), strict=True):
+    for row, second in zip(series.rows, series.seconds, strict=True):
         while upcoming[0] <= second:
             latest, upcoming = upcoming[1], next(heard)
         opinions.append((row.time, Opinion(latest >= ONE_WINDOW, latest, NO_SEGMENTS)))
-    return judge_run(truth(series), opinions)
+    return judge_run(truth(series.series), opinions)

@@ -53,5 +53,5 @@ def test_without_prometheus_the_rules_are_left_out_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(rule_file.tools, "find", lambda *_: None)
-    assert evaluate.ask_rules(WANTED) == []
+    assert evaluate.ask_rules(WANTED, [rule_file.JUDGE]) == {}
     assert "recording rules are left out: prometheus is missing" in capsys.readouterr().err
