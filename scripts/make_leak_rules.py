@@ -223,6 +223,7 @@ VERDICT = Template("""
         expr: |
           process_memory:rule_leak_risk >= $one
           unless on ($process) process_memory_leak_risk_ratio
+        for: $pending
         labels:
           severity: warning
         annotations:
@@ -253,6 +254,7 @@ def rules(sample_seconds: float) -> str:
         "shortest_seconds": f"{window:g}",
         "memory": duration(MEMORY_SAMPLES * sample_seconds),
         "hold": duration(shortest / 2),
+        "pending": duration(shortest / 4),
         "day": duration(12 * window),
         "week": duration(84 * window),
         "one": f"{ONE_WINDOW:g}",
