@@ -45,9 +45,13 @@ HEAD = Template("""\
 # processes of any language whose memory metrics arrive, where neither the process nor a watch beside it judges itself.
 # Names as the collector's Prometheus exporter makes them (with languages.yaml); no rule needs `job` or `instance`.
 #
-# Made by scripts/make_leak_rules.py for one sample in $sample; right for one in half of that to twice of it. Else:
+# Made by scripts/make_leak_rules.py for one sample in $sample. With denser samples it finds less and errs less, with sparser
+# ones it errs more. An SDK that exports at its default, once a minute:
 #
-#   python scripts/make_leak_rules.py --sample-seconds 300 > leak.yaml
+#   python scripts/make_leak_rules.py --sample-seconds 60 > leak.yaml
+#
+# Checked by:
+#
 #   promtool check rules leak.yaml && promtool test rules leak_test.yaml
 #
 # What it can and cannot tell, and how often it is right, is in docs/leak-rules.md.
