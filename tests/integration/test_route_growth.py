@@ -43,10 +43,11 @@ def test_two_leaking_routes_of_nine_are_told_under_concurrent_load() -> None:
                     kept.append(b"x" * KEPT_BYTES[route])  # touched, so resident
                 del passing
 
-    counter = RouteCounter()
+    counter = RouteCounter(SystemClock())
     counter.attach(provider)
     sampler = Sampler(MemoryConfig(), platform_probes(), SystemClock())
     sampler.risk = 1.0
+    sampler.before_reading = counter.mark
     threads = [threading.Thread(target=client, args=(seed,)) for seed in range(CLIENTS)]
     timer = threading.Timer(SECONDS, over.set)
     counter.start("native_heap")

@@ -16,6 +16,7 @@ from tests.fakes import FakeClock
 from opentelemetry.instrumentation.memory._attribution.request_watch import RequestWatch
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._attribution.route_counter import RouteCounter
+from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +152,7 @@ def test_what_was_under_way_at_a_fork_does_not_count_in_the_child(
 @pytest.fixture
 def counter() -> Iterator[RouteCounter]:
     REQUESTS.has_middleware = False
-    counter = RouteCounter()
+    counter = RouteCounter(SystemClock())
     yield counter
     counter.detach()
 

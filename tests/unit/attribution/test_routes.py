@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from opentelemetry.instrumentation.memory._attribution.route_names import (
 )
 from opentelemetry.instrumentation.memory._attribution.route_record import (
     MOST_INTERVALS,
+    Finished,
     RouteRecord,
 )
 from opentelemetry.instrumentation.memory._attribution.routes import (
@@ -30,7 +32,10 @@ from opentelemetry.instrumentation.memory._attribution.routes import (
     _probability_of,
     sampling_probability,
 )
+from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
+from opentelemetry.instrumentation.memory.middleware import MemoryWsgiMiddleware
 from opentelemetry.instrumentation.memory.model import MemorySample, Partition
+from opentelemetry.instrumentation.memory.track import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +51,7 @@ def provider() -> Iterator[TracerProvider]:
 @pytest.fixture
 def counter(provider: TracerProvider) -> Iterator[RouteCounter]:
     REQUESTS.has_middleware = False
-    counter = RouteCounter()
+    counter = RouteCounter(SystemClock())
     counter.attach(provider)
     yield counter
     counter.detach()
@@ -58,6 +63,11 @@ def serve(provider: TracerProvider, route: str | None, **attributes: Any) -> Non
         span.set_attribute("http.route", route)
     span.set_attributes({name.replace("_", "."): value for name, value in attributes.items()})
     span.end()
+
+
+def run_once(route: str) -> None:
+    next(REQUESTS.begun.ticks)
+    REQUESTS.finished.add((None, route, 1.0))
 
 
 def counted() -> dict[str, int]:
@@ -242,7 +252,7 @@ def test_only_a_method_is_put_before_a_route() -> None:
 def test_an_interval_has_growth_and_counts(counter: RouteCounter) -> None:
     counter.start()
     counter.observe(sample(0.0, 1000))
-    REQUESTS.finished.add((None, "/a", 1.0))
+    run_once("/a")
     counter.observe(sample(0.5, 1500))
     record, _ = counter.records()
     assert list(record.growth) == [500]
@@ -283,9 +293,84 @@ def test_a_full_record_keeps_what_it_saw_in_half_the_intervals(counter: RouteCou
 
 def test_a_name_that_comes_late_was_at_zero_before() -> None:
     record = RouteRecord()
-    record.append(1.0, 0.0, {}, 0.0)
-    record.append(1.0, 0.0, {"/a": 2}, 2.0)
+    record.append(1.0, 0.0, Finished())
+    record.append(1.0, 0.0, Finished(Counter({"/a": 2}), 2.0, begun=2))
     assert list(record.columns["/a"]) == [0.0, 2.0]
+
+
+def test_counts_are_those_of_the_moment_before_the_sample(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    run_once("/a")
+    counter.mark()
+    run_once("/a")  # while the sample is read
+    counter.observe(sample(0.5, 1500))
+    counter.observe(sample(1.0, 2000))
+    assert list(counter.records()[0].columns["/a"]) == [1, 1]
+
+
+def test_a_request_is_in_flight_until_it_ends(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    span = provider.get_tracer("test").start_span("request", kind=SpanKind.SERVER)
+    counter.observe(sample(0.5, 2000))
+    assert list(counter.records()[0].in_flight) == [1]
+    counter.observe(sample(1.0, 2000))
+    span.set_attribute("http.route", "/slow")
+    span.end()
+    counter.observe(sample(1.5, 1000))
+    record, _ = counter.records()
+    assert list(record.in_flight) == [1, 0, -1]
+    assert list(record.carried["/slow"]) == [1, 0, -1]
+
+
+def test_a_request_that_began_before_the_watch_only_ends_in_it(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    span = provider.get_tracer("test").start_span("request", kind=SpanKind.SERVER)
+    counter.observe(sample(0.0, 1000))
+    span.set_attribute("http.route", "/slow")
+    span.end()
+    counter.observe(sample(0.5, 1000))
+    assert list(counter.records()[0].carried["/slow"]) == [-1]
+
+
+def test_what_middleware_sees_in_flight_has_its_route(counter: RouteCounter) -> None:
+    def application(_: Any, __: Any) -> list[bytes]:
+        counter.observe(sample(0.5, 2000))
+        return [b""]
+
+    served = MemoryWsgiMiddleware(application, route=lambda _: "/slow")
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    body: Any = served({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    body.close()
+    counter.observe(sample(1.0, 1000))
+    record, _ = counter.records()
+    assert list(record.in_flight) == [1, -1]
+    assert list(record.carried["GET /slow"]) == [1, -1]
+
+
+def test_what_track_names_is_in_flight_while_it_runs(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    with track("export"):
+        counter.observe(sample(0.5, 2000))
+    counter.observe(sample(1.0, 1000))
+    assert list(counter.records()[1].in_flight) == [1, -1]
+
+
+def test_intervals_put_together_know_what_was_in_flight() -> None:
+    record = RouteRecord(first_era=1)
+    for era in range(1, 5):
+        record.append(1.0, 0.0, Finished(Counter({"/a": 1}), 1.0, begun=1), era)
+    half = record.halved()
+    half.append(2.0, 0.0, Finished(Counter({"/a": 1}), 1.0, 0, [("/a", 3)]), 5)
+    assert list(half.carried["/a"]) == [0, 1, -1]
+    assert list(half.in_flight) == [0, 0, -1]
 
 
 def finish(steps: Any) -> Any:
@@ -302,8 +387,9 @@ def test_routes_that_always_go_together_are_told_together() -> None:
     for index in range(200):
         number = index * 7919 % 11
         other = index * 104729 % 13
-        counts = {"/cart": number, "/prices": 2 * number, "/home": other}
-        record.append(0.5, 30_000.0 * number, counts, float(sum(counts.values())))
+        counts = Counter({"/cart": number, "/prices": 2 * number, "/home": other})
+        finished = Finished(counts, counts.total(), counts.total())
+        record.append(0.5, 30_000.0 * number, finished)
     (found,) = finish(growth_by_route(record))
     assert set(found.route.split(" + ")) == {"/cart", "/prices"}
     assert found.bytes_per_request == pytest.approx(10_000, rel=0.05)
@@ -331,7 +417,7 @@ def looks(counter: RouteCounter, columns: Any, most_looks: int) -> tuple[Any, in
 
 def test_an_inquiry_that_finds_nothing_ends_after_three_minutes(counter: RouteCounter) -> None:
     def alike(_: int) -> int:
-        REQUESTS.finished.add((None, "/a", 1.0))
+        run_once("/a")
         return 1000
 
     findings, waits = looks(counter, alike, 15)
@@ -343,8 +429,8 @@ def test_routes_that_go_together_are_evidence_and_no_series(counter: RouteCounte
     def together(index: int) -> int:
         number = index * 7919 % 11
         for _ in range(number):
-            REQUESTS.finished.add((None, "/cart", 1.0))
-            REQUESTS.finished.add((None, "/prices", 1.0))
+            run_once("/cart")
+            run_once("/prices")
         return 30_000 * number
 
     findings, _ = looks(counter, together, 15)

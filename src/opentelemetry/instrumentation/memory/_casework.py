@@ -76,8 +76,10 @@ class Casework:
         directory = config.snapshot_directory
         self._writer = None if directory is None else SnapshotWriter(directory)
         self._is_automatic = config.evidence
-        self._routes = RouteCounter()
+        self._routes = RouteCounter(clock)
         self._routes.attach(outlets.tracer_provider())
+        # Counts of another moment than the bytes' would make routes look better than they are.
+        sampler.before_reading = self._routes.mark
         if config.request_watch_bytes is not None:
             self._routes.watch_requests(
                 RequestWatch(

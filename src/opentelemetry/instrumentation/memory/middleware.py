@@ -88,7 +88,7 @@ class MemoryWsgiMiddleware:
 class _Request:
     """One request under way."""
 
-    __slots__ = ("_ask", "_has_ended", "_known", "_method", "_where")
+    __slots__ = ("_ask", "_era", "_has_ended", "_known", "_method", "_where")
 
     def __init__(self, where: Any, method: str | None, ask: Callable[[Any], str | None]) -> None:
         self._where = where
@@ -96,6 +96,7 @@ class _Request:
         self._ask = ask
         self._has_ended = False
         self._known: str | None = None
+        self._era = 0
 
     def is_wanted(self) -> bool:
         """Tell whether anybody wants to know of requests just now."""
@@ -112,6 +113,9 @@ class _Request:
 
     def begin(self) -> None:
         REQUESTS.has_middleware = True
+        if REQUESTS.is_counting:
+            next(REQUESTS.begun.ticks)
+            self._era = REQUESTS.era
         watch = REQUESTS.watch
         if watch is not None:
             with suppress(Exception):
@@ -127,7 +131,10 @@ class _Request:
         # Never raise into the application.
         with suppress(Exception):
             if REQUESTS.is_counting:
-                REQUESTS.finished.add((self._method, self._route(), 1.0))
+                key = (self._method, self._route(), 1.0)
+                REQUESTS.finished.add(key)
+                if self._era < REQUESTS.era:
+                    REQUESTS.finished.carry(key, self._era)
             if watch is not None:
                 watch.end(id(self), lambda: route_name(self._method, self._route()))
 

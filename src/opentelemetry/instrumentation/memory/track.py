@@ -41,6 +41,8 @@ class track:  # noqa: N801 - used like a function
         self._key = (None, str(name), 1.0)
 
     def __enter__(self) -> Self:
+        if REQUESTS.is_counting:
+            next(REQUESTS.track_begun.ticks)
         return self
 
     def __exit__(

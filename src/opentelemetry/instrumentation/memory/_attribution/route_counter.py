@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
-from opentelemetry.instrumentation.memory._attribution.route_record import RouteRecord
+from opentelemetry.instrumentation.memory._attribution.requests import MOST_CARRIED, REQUESTS
+from opentelemetry.instrumentation.memory._attribution.route_record import Finished, RouteRecord
 from opentelemetry.instrumentation.memory._attribution.routes import SpanCounter
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._attribution.request_watch import RequestWatch
+    from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.evidence import RouteGrowth
     from opentelemetry.instrumentation.memory.model import MemorySample, Segment
 
@@ -25,9 +26,13 @@ class RouteCounter:
 
     Between `start` and `stop`, requests and tracked tasks are counted, and `observe` puts growth
     beside them. Everything is of the calling process: a forked child begins empty.
+
+    Args:
+        clock: The time of day, by which spans tell when they began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._spans = SpanCounter()
         self._provider: Any = None
         self._is_watching = False
@@ -36,6 +41,8 @@ class RouteCounter:
         self._level: int | None = None
         self._noted_at = 0.0
         self._interval_seconds = _FIRST_INTERVAL_SECONDS
+        self._is_marked = False
+        self._requests_since, self._tracked_since = Finished(), Finished()
         self._requests, self._tracked = RouteRecord(), RouteRecord()
         self._growth: tuple[RouteGrowth, ...] = ()
 
@@ -79,6 +86,26 @@ class RouteCounter:
         """Tell whether requests are counted."""
         return self._is_watching
 
+    def mark(self) -> None:
+        """Take the counts of this moment; called just before a sample is read.
+
+        Afterwards would be too late: to read malloc's figures lets other threads run, and it may be
+        long until the last of them gives the GIL back.
+        """
+        if not self._is_watching:
+            return
+        for finished, tally, begun in (
+            (self._requests_since, REQUESTS.finished, REQUESTS.begun),
+            (self._tracked_since, REQUESTS.tracked, REQUESTS.track_begun),
+        ):
+            counts, stands_for = tally.take()
+            finished.counts.update(counts)
+            finished.stands_for += stands_for
+            finished.begun += begun.take()
+            finished.carried = [*finished.carried, *tally.take_carried()][-MOST_CARRIED:]
+        REQUESTS.close_era(int(self._clock.epoch() * 1e9))
+        self._is_marked = True
+
     def observe(self, sample: MemorySample) -> None:
         """Note a sample; called by the sampling thread after each. Under 50 µs with 100 routes."""
         if not self._is_watching:
@@ -88,6 +115,9 @@ class RouteCounter:
             self._begin(self._segment)
             REQUESTS.start_counting()
             self._pid = sample.pid
+        if not self._is_marked:
+            self.mark()
+        self._is_marked = False
         level = live_bytes(sample, self._segment)
         if level is None:
             return
@@ -97,19 +127,23 @@ class RouteCounter:
                 return
         elif _age(sample) > 0:
             return
-        requests, stands_for = REQUESTS.finished.take()
-        tracked, tracked_for = REQUESTS.tracked.take()
-        if self._level is not None:
+        era = REQUESTS.era - 1
+        if self._level is None:
+            self._requests, self._tracked = RouteRecord(era + 1), RouteRecord(era + 1)
+        else:
             growth = level - self._level
-            self._requests.append(elapsed, growth, requests, stands_for)
-            self._tracked.append(elapsed, growth, tracked, tracked_for)
+            self._requests.append(elapsed, growth, self._requests_since, era)
+            self._tracked.append(elapsed, growth, self._tracked_since, era)
             if self._requests.is_full():
                 self._make_room()
+        self._requests_since, self._tracked_since = Finished(), Finished()
         self._level, self._noted_at = level, sample.taken_at_seconds
 
     def records(self) -> tuple[RouteRecord, RouteRecord]:
         """Return copies of what was noted: of requests, and of what `track` names."""
-        return self._requests.copy(), self._tracked.copy()
+        requests, tracked = self._requests, self._tracked
+        length = min(len(requests.growth), len(tracked.growth))
+        return requests.copy(length), tracked.copy(length)
 
     def growth(self) -> tuple[RouteGrowth, ...]:
         """Return what was last found, for the metric; empty while nothing is watched."""
@@ -123,6 +157,8 @@ class RouteCounter:
         self._segment = segment
         self._pid = 0
         self._level = None
+        self._is_marked = False
+        self._requests_since, self._tracked_since = Finished(), Finished()
         self._interval_seconds = _FIRST_INTERVAL_SECONDS
         self._requests, self._tracked = RouteRecord(), RouteRecord()
         self._growth = ()
@@ -130,7 +166,7 @@ class RouteCounter:
     def _make_room(self) -> None:
         if self._interval_seconds > _LONGEST_INTERVAL_SECONDS:
             # Hours have passed: what was watched first says nothing about now.
-            self._requests, self._tracked = RouteRecord(), RouteRecord()
+            self._requests, self._tracked = RouteRecord(REQUESTS.era), RouteRecord(REQUESTS.era)
             return
         self._interval_seconds *= 2
         self._requests, self._tracked = self._requests.halved(), self._tracked.halved()

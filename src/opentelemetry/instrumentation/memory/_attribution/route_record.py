@@ -3,46 +3,84 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
 from operator import add
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 MOST_INTERVALS: Final = 600
+
+
+@dataclass(slots=True)
+class Finished:
+    """What happened to requests, or to what `track` names, since the last interval.
+
+    Attributes:
+        counts: What finished, as far as seen, by name.
+        stands_for: How many that stands for.
+        begun: How many began, as far as seen.
+        carried: Name and first era of those that finished in a later era than they began in.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    stands_for: float = 0.0
+    begun: int = 0
+    carried: list[tuple[str, int]] = field(default_factory=list)
 
 
 class RouteRecord:
     """What happened in each interval; when it is full, neighbours are put together in pairs.
 
-    At most 600 intervals of 100 names each: half a megabyte. One thread appends; another may copy
-    at any time.
+    At most 600 intervals of 100 names each: a megabyte. One thread appends; another may copy at any
+    time.
+
+    Args:
+        first_era: The number of the first era in it.
+
+    Attributes:
+        seconds: The length of each interval.
+        growth: Growth of the level in it, in bytes.
+        columns: What finished in it, by name.
+        carried: By how many more there were in flight at its end than at its beginning, by name;
+            known when they have finished.
+        in_flight: The same of all together, which is known at once.
+        stands_for: How many all of the counts stand for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_era: int = 0) -> None:
+        self._first_era = first_era
         self.seconds = array("d")
         self.growth = array("d")
         self.columns: dict[str, array[float]] = {}
+        self.carried: dict[str, array[float]] = {}
+        self.in_flight = array("d")
         self.stands_for = 0.0
+        self._eras = array("q")
 
-    def append(
-        self, seconds: float, growth: float, counts: Mapping[str, int], stands_for: float
-    ) -> None:
+    def append(self, seconds: float, growth: float, finished: Finished, era: int = 0) -> None:
         """Add the newest interval.
 
         Args:
             seconds: Its length.
             growth: Growth of the level in it, in bytes.
-            counts: What finished in it, as far as seen, by name.
-            stands_for: How many that stands for.
+            finished: What happened in it.
+            era: The number of the last era in it.
         """
-        for name, column in tuple(self.columns.items()):
-            column.append(counts.get(name, 0))
-        for name, number in counts.items():
-            if name not in self.columns:
-                self.columns[name] = array("d", [*[0.0] * len(self.seconds), number])
+        for columns in (self.columns, self.carried):
+            for column in tuple(columns.values()):
+                column.append(0)
+            for name in finished.counts:
+                if name not in columns:
+                    columns[name] = array("d", [0.0] * (len(self.seconds) + 1))
+        for name, number in finished.counts.items():
+            self.columns[name][-1] = number
+        self.in_flight.append(finished.begun - finished.counts.total())
         self.seconds.append(seconds)
-        self.stands_for += stands_for
+        self._eras.append(era)
+        self.stands_for += finished.stands_for
+        for name, first_era in finished.carried:
+            self._carry(name, first_era)
         # Last, since its length is what a reader goes by.
         self.growth.append(growth)
 
@@ -52,19 +90,23 @@ class RouteRecord:
 
     def halved(self) -> RouteRecord:
         """Return the same record with intervals twice as long."""
-        half = RouteRecord()
+        half = RouteRecord(self._first_era)
         half.seconds, half.growth = _in_pairs(self.seconds), _in_pairs(self.growth)
         half.columns = {name: _in_pairs(column) for name, column in self.columns.items()}
+        half.carried = {name: _in_pairs(column) for name, column in self.carried.items()}
+        half.in_flight = _in_pairs(self.in_flight)
         half.stands_for = self.stands_for
+        half._eras = self._eras[1::2]
         return half
 
-    def copy(self) -> RouteRecord:
-        """Return a copy that nobody appends to."""
-        length = len(self.growth)
-        other = RouteRecord()
+    def copy(self, length: int) -> RouteRecord:
+        """Return a copy of the first intervals that nobody appends to."""
+        other = RouteRecord(self._first_era)
         other.seconds, other.growth = self.seconds[:length], self.growth[:length]
-        columns = {name: column[:length] for name, column in tuple(self.columns.items())}
-        other.columns = {name: each for name, each in columns.items() if len(each) == length}
+        other.in_flight = self.in_flight[:length]
+        other._eras = self._eras[:length]
+        other.columns = _copied(self.columns, length)
+        other.carried = _copied(self.carried, length)
         other.stands_for = self.stands_for
         return other
 
@@ -72,6 +114,20 @@ class RouteRecord:
         """Return how long it spans."""
         return sum(self.seconds)
 
+    def _carry(self, name: str, first_era: int) -> None:
+        """Note one that finished in the last interval, and was in flight at ends before."""
+        column = self.carried.get(name)
+        if column is None:
+            return
+        column[-1] -= 1
+        if first_era >= self._first_era:
+            column[bisect_left(self._eras, first_era)] += 1
+
 
 def _in_pairs(column: array[float]) -> array[float]:
     return array("d", map(add, column[::2], column[1::2]))
+
+
+def _copied(columns: dict[str, array[float]], length: int) -> dict[str, array[float]]:
+    copies = {name: column[:length] for name, column in tuple(columns.items())}
+    return {name: column for name, column in copies.items() if len(column) == length}

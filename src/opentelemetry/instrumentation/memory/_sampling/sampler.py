@@ -13,6 +13,8 @@ from opentelemetry.instrumentation.memory._sampling.schedule import Circumstance
 from opentelemetry.instrumentation.memory.model import MemorySample, Partition
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.instrumentation.memory._probes import Probes
     from opentelemetry.instrumentation.memory._probes.base import Limit, Resident
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
@@ -29,6 +31,8 @@ class Sampler:
     """The sources of one process, read together.
 
     `latest` is published by plain assignment and may be read from any thread without a lock.
+    `before_reading` is called just before the sources are read, so that counts may be noted that
+    are of the same moment.
 
     Args:
         config: Intervals and budget.
@@ -63,6 +67,7 @@ class Sampler:
         self.history = History()
         self.latest: MemorySample | None = None
         self.risk = 0.0
+        self.before_reading: Callable[[], None] | None = None
 
     def take(self) -> MemorySample | None:
         """Read every source that may be read now, publish the sample and return it.
@@ -76,6 +81,8 @@ class Sampler:
         try:
             if self._is_closed or self.latest is not before:
                 return self.latest
+            if self.before_reading is not None:
+                self.before_reading()
             sample = self._read()
             self._observe_pace(sample)
             self.history.append(sample)
