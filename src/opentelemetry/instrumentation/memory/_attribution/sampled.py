@@ -20,34 +20,44 @@ def expected_counts(
 
     To divide by the probability would blow up the chance of being seen as well, and regression
     would take that for traffic: estimates would come out far too small. So a count is expected at
-    its neighbours' mean, and departs from it by what was seen beyond theirs times the part of that
-    which is traffic (regression calibration; Carroll and others: Measurement Error in Nonlinear
-    Models, 2006). That part comes from the dispersion of all columns together.
+    the mean, and departs from it by what was seen beyond that times the part of it which is traffic
+    (regression calibration; Carroll and others: Measurement Error in Nonlinear Models, 2006): once
+    for the neighbours' mean beside the mean of all, and once for the count beside its neighbours.
+    That part comes from the dispersion of all columns together.
     """
-    if probability >= 1 or not seen:
+    total = math.fsum(math.fsum(column) for column in seen)
+    if probability >= 1 or total == 0:
         return [list(column) for column in seen], 0.0
     means = [_moving_mean(column) for column in seen]
-    total = math.fsum(math.fsum(column) for column in means)
-    if total == 0:
-        return [list(column) for column in seen], 0.0
-    departures = math.fsum(
+    averages = [math.fsum(column) / len(column) for column in seen]
+    tides = math.fsum(
+        (mean - average) ** 2
+        for column, average in zip(means, averages, strict=True)
+        for mean in column
+    )
+    ripples = math.fsum(
         (value - mean) ** 2
         for column, middle in zip(seen, means, strict=True)
         for value, mean in zip(column, middle, strict=True)
     )
-    scatter = departures / total * _WINDOW / (_WINDOW - 1)
-    dispersion = 1 + (scatter - 1) / probability
-    dispersion = max(dispersion, _LEAST_DISPERSION)
-    weight = dispersion / (1 + probability * (dispersion - 1))
+    scatter = ripples / total * _WINDOW / (_WINDOW - 1)
+    slow, _ = _part_of_traffic(tides / total * _WINDOW, probability)
+    fast, dispersion = _part_of_traffic(scatter, probability)
     cells = len(seen) * len(seen[0])
     error = math.sqrt(2 / cells) * max(scatter, 1.0) / probability / dispersion
     return [
         [
-            mean / probability + weight * (value - mean)
+            average / probability + slow * (mean - average) + fast * (value - mean)
             for value, mean in zip(column, middle, strict=True)
         ]
-        for column, middle in zip(seen, means, strict=True)
+        for column, middle, average in zip(seen, means, averages, strict=True)
     ], error
+
+
+def _part_of_traffic(scatter: float, probability: float) -> tuple[float, float]:
+    """Return what one seen beyond the mean stands for, and the dispersion of the traffic."""
+    dispersion = max(1 + (scatter - 1) / probability, _LEAST_DISPERSION)
+    return dispersion / (1 + probability * (dispersion - 1)), dispersion
 
 
 def _moving_mean(column: Sequence[float]) -> list[float]:
