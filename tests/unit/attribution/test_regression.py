@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +110,41 @@ def test_a_table_loaded_once_does_not_hide_a_leak() -> None:
     assert found.least <= KEPT[LEAKY] <= found.most
 
 
+def test_a_buffer_that_is_there_for_a_moment_hides_no_leak() -> None:
+    rnd = random.Random(2)  # noqa: S311 - a seed, not a secret
+    watch = service(2)
+    growth = list(watch.growth)
+    for index in range(len(growth) - 1):
+        if rnd.random() < 0.04:
+            growth[index] += 10e6
+            growth[index + 1] -= 10e6
+    clean, found = estimates(watch)[LEAKY], estimates(replace(watch, growth=growth))[LEAKY]
+    assert found.is_certain
+    assert found.value == pytest.approx(clean.value, rel=0.1)
+    assert found.most - found.least <= 1.5 * (clean.most - clean.least)
+
+
+def test_what_fills_up_at_the_beginning_is_kept_by_no_route() -> None:
+    watch = service(3)
+    warm = [8e6 * (math.exp(-n / 10) - math.exp(-(n + 1) / 10)) for n in range(len(watch.growth))]
+    warming = replace(watch, growth=list(map(add, watch.growth, warm)))
+    for before, after in zip(estimates(watch), estimates(warming), strict=True):
+        assert after.is_certain == before.is_certain
+        assert before.least <= after.value <= before.most
+
+
+def test_what_is_in_flight_is_told_from_what_is_kept() -> None:
+    rnd = random.Random(6)  # noqa: S311 - a seed, not a secret
+    watch = service(6)
+    in_flight = [rnd.gauss(0, 3) for _ in watch.growth]
+    held = [value + 300_000 * number for value, number in zip(watch.growth, in_flight, strict=True)]
+    clean = estimates(watch)[LEAKY]
+    known = estimates(replace(watch, growth=held, passing=[in_flight]))[LEAKY]
+    unknown = estimates(replace(watch, growth=held))[LEAKY]
+    assert clean.least <= known.value <= clean.most
+    assert known.most - known.least < 0.5 * (unknown.most - unknown.least)
+
+
 def test_steady_growth_without_requests_is_nobodys() -> None:
     rnd = random.Random(3)  # noqa: S311 - a seed, not a secret
     counts = traffic(3)
@@ -176,6 +213,20 @@ def test_head_sampling_is_made_up_for() -> None:
     found = estimates(Watch([0.5] * 600, growth, expected))[1]
     assert found.is_certain
     assert found.least / (1 + 2 * error) <= 20_000 <= found.most * (1 + 2 * error)
+
+
+def test_even_traffic_of_which_little_is_seen_makes_no_estimate_too_small() -> None:
+    rnd = random.Random(8)  # noqa: S311 - a seed, not a secret
+    counts = [[float(sum(rnd.random() < 0.25 for _ in range(80))) for _ in range(400)]]
+    seen = [[float(sum(rnd.random() < 0.1 for _ in range(int(n)))) for n in c] for c in counts]
+    expected, _ = expected_counts(seen, 0.1)
+    pairs = list(zip(expected[0], counts[0], strict=True))
+    mean, true_mean = (sum(column) / len(column) for column in zip(*pairs, strict=True))
+    # Growth regressed on what is expected has the slope that it has on the truth.
+    slope = sum((e - mean) * (c - true_mean) for e, c in pairs) / sum(
+        (e - mean) ** 2 for e, _ in pairs
+    )
+    assert 0.6 < slope < 1.7
 
 
 def test_all_that_was_seen_is_all_there_was() -> None:

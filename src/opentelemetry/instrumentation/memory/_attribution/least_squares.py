@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import accumulate
 from operator import mul
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     Column = Sequence[float]
 
 _MOST_FREEDOM: Final = 24
+# Rounding leaves about so much of a sum of squares that is explained in full.
+_LEAST_LEFT: Final = 1e-12
 # How much more uncertain other columns may make a weight; a variance, so a thousandfold.
 _MOST_INFLATION: Final = 1e6
 # How much is done between two yields; a few milliseconds with 600 intervals.
@@ -81,6 +84,15 @@ class Model:
         target = filtered(growth, self._passing_part)
         self.projections = [_dot(column, target) for column in self._filtered]
         self.solution = times(self._inverse, self.projections)
+
+    def unexplained(self, growth: Column, places: Sequence[int]) -> float:
+        """Return the sum of squares that the columns at these places alone leave; above zero."""
+        moments = [[self.moments[row][column] for column in places] for row in places]
+        projections = [self.projections[place] for place in places]
+        target = filtered(growth, self._passing_part)
+        total = _dot(target, target)
+        explained = _dot(times(inverse(moments), projections), projections)
+        return max(total - explained, _LEAST_LEFT * total, sys.float_info.min)
 
     def errors(self, growth: Column) -> list[float]:
         """Return what the weighted columns leave unexplained of the growth, not filtered."""

@@ -12,8 +12,6 @@ Matrix = list[list[float]]
 
 # A direction with less than this part of its column's size left is one that others explain.
 _LEAST_PIVOT: Final = 1e-9
-_SWEEPS: Final = 60
-_CLOSE_ENOUGH: Final = 1e-7
 
 
 def times(matrix: Matrix, vector: Sequence[float]) -> list[float]:
@@ -44,26 +42,3 @@ def inverse(moments: Matrix) -> Matrix:
                     value - factor * each for value, each in zip(rows[index], lead, strict=True)
                 ]
     return [row[size:] for row in rows]
-
-
-def non_negative_solution(
-    moments: Matrix, projections: Sequence[float], start: Sequence[float], bounded: int
-) -> list[float]:
-    """Return the least squares solution whose first `bounded` values are not negative.
-
-    By coordinate descent from a start that is already near.
-    """
-    solution = [max(value, 0.0) if index < bounded else value for index, value in enumerate(start)]
-    for _ in range(_SWEEPS):
-        moved = 0.0
-        for index, row in enumerate(moments):
-            own = row[index]
-            rest = sum(map(mul, row, solution)) - own * solution[index]
-            value = (projections[index] - rest) / (own or 1.0)
-            if index < bounded and value < 0:
-                value = 0.0
-            moved = max(moved, abs(value - solution[index]))
-            solution[index] = value
-        if moved <= _CLOSE_ENOUGH * max(map(abs, solution)):
-            break
-    return solution

@@ -7,11 +7,14 @@ what is done about it:
   flight). The first leaves the growth of the next interval alone, the second turns it round. How
   much of each there is shows in the errors, and both sides are filtered accordingly
   (`_passing_part`): an exponentially weighted moving average, as in an ARIMA(0,1,1) model.
+- What requests in flight hold is most of the noise where there are many of them. How many there are
+  is known, so they have columns of their own (`Watch.passing`).
 - What a request keeps for seconds looks like what it keeps for good while counts go up and down.
-  So whatever stands out is looked at again beside columns of memory that fades (`LIFETIMES`): if
-  they explain most of it, it is not told. They never change what is told: over an interval or two
-  nothing sets them apart from what is kept. What a request holds until it ends has a column from
-  the start.
+  So whatever stands out is looked at again with memory that fades in its place (`LIFETIMES`): where
+  that explains growth about as well, it is not told. It never changes what is told.
+- Growth that no count explains is allowed for: at a pace that is steady or changes steadily, and
+  at one that dies away, as when the free lists of new threads fill up (`_paces`).
+- A buffer that is there at one look and gone at the next is evened out (`_without_spikes`).
 - A table that is loaded once is no fault of the requests that finished beside it. Such single
   steps are cut (`_without_steps`). A fall is not, unless it gives back what was cut before: it is
   the collector's, and what grew before it must pay for it.
@@ -26,10 +29,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._attribution.least_squares import Model, filtered
-from opentelemetry.instrumentation.memory._attribution.linear import non_negative_solution
 from opentelemetry.instrumentation.memory._attribution.student import student_quantile
 
 if TYPE_CHECKING:
@@ -44,15 +48,20 @@ LIFETIMES: Final = (0.01, 0.04)  # of memory that fades, as parts of what was wa
 _CHANCE_OF_FALSE_ALARM: Final = 0.005
 _LEAST_INTERVALS_PER_COLUMN: Final = 4
 _MOST_SECOND_LOOKS: Final = 4
-# What the second look must leave of the first estimate, or it is not told.
-_LEAST_PART_LEFT: Final = 0.25
+# How much likelier memory that is kept must be than memory that fades, or it is not told; a
+# logarithm.
+_LEAST_EVIDENCE: Final = 1.0
 _SHORTEST_LIFETIME: Final = 3.0  # in intervals
 
 _PASSING_PARTS: Final = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _FIRST_PASSING_PART: Final = 0.5
-_STEP_SIGMAS: Final = 6.0
+# How soon growth that dies away does so, as parts of what was watched.
+_WARM_UPS: Final = (0.025, 0.1)
+_USUAL_SIGMAS: Final = 6.0
+_LONGEST_SPIKE: Final = 2  # in intervals
 _STEPS_SHARE: Final = 0.02
-_ROUNDS: Final = 3
+_ROUNDS: Final = 4
+_LEAST_SPREAD: Final = 1e-6  # beside the largest
 _SIGMAS_PER_DEVIATION: Final = 1.4826  # of the median absolute deviation, for a normal law
 
 
@@ -64,11 +73,14 @@ class Watch:
         seconds: The length of each interval.
         growth: The growth of the level in it.
         counts: One column for each thing that may cause growth.
+        passing: Growth of what holds memory only as long as it is there, such as requests in
+            flight; explains growth and is not estimated.
     """
 
     seconds: Column
     growth: Column
     counts: Sequence[Column]
+    passing: Sequence[Column] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,33 +110,36 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
     Growth at a steady pace that no count explains is allowed for, and may be negative.
     """
     wanted = len(watch.counts)
-    unit = _size(watch.growth)
+    unit = _spread(watch.growth)
     if not wanted or len(watch.growth) < _LEAST_INTERVALS_PER_COLUMN * (wanted + 3):
         return (_UNKNOWN,) * wanted
     # Everything is scaled to be about one, so that no number is lost beside another.
     sizes = [_size(column) for column in watch.counts]
-    pace = _size(watch.seconds)
     growth = [value / unit for value in watch.growth]
     columns = [
-        [value / size for value in column]
-        for column, size in zip([*watch.counts, watch.seconds], [*sizes, pace], strict=True)
+        [value / size for value in column] for column, size in zip(watch.counts, sizes, strict=True)
     ]
-    columns.append(_in_flight(columns[:wanted]))
+    columns += _paces(watch.seconds)
+    for column in watch.passing:
+        if any(column):
+            size = _size(column)
+            columns.append([value / size for value in column])
     model = Model(columns, _FIRST_PASSING_PART)
     yield from model.prepare()
-    model.solve(growth)
+    smooth = _smoothed(growth, growth)
+    for _ in range(_ROUNDS):
+        model.solve(smooth)
+        smooth = _smoothed(growth, model.errors(growth))
     yield
-    model = Model(columns, _passing_part(model.errors(growth)))
+    model = Model(columns, _passing_part(model.errors(smooth)))
     yield from model.prepare()
-    cut = growth
+    cut = smooth
     for _ in range(_ROUNDS):
         model.solve(cut)
-        cut = _without_steps(growth, model.errors(growth))
+        cut = _smoothed(growth, model.errors(growth))
     model.solve(cut)
     yield
     deviations, freedom = yield from model.deviations(cut)
-    nearest = non_negative_solution(model.moments, model.projections, model.solution, wanted)
-    yield
     strict = student_quantile(1 - _CHANCE_OF_FALSE_ALARM / max(wanted, 1), freedom)
     margin = student_quantile((1 + CONFIDENCE) / 2, freedom)
     weights = list(model.solution)
@@ -136,38 +151,47 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
         ),
         key=lambda index: deviations[index] / weights[index],
     )[:_MOST_SECOND_LOOKS]
-    if notable:
-        fading = [
-            _fading(columns[index], watch.seconds, lifetime)
-            for lifetime in _lifetimes(watch.seconds)
-            for index in notable
-        ]
-        wider = model.beside(fading)
-        yield from wider.prepare()
-        wider.solve(cut)
-        doubtful = {
-            index for index in notable if wider.solution[index] < _LEAST_PART_LEFT * weights[index]
-        }
-        notable = [index for index in notable if index not in doubtful]
+    told = yield from _kept_for_good(model, columns, watch.seconds, cut, notable)
     return tuple(
         _UNKNOWN
         if model.is_mixture(index)
         else _estimate(
-            nearest[index],
             weights[index],
             margin * deviations[index],
             unit / sizes[index],
-            is_certain=index in notable,
+            is_certain=index in told,
         )
         for index in range(wanted)
     )
 
 
-def _estimate(
-    nearest: float, weight: float, margin: float, unit: float, *, is_certain: bool
-) -> Estimate:
-    least, most = max(weight - margin, 0.0), max(weight + margin, 0.0)
-    value = min(max(nearest, least), most)
+def _kept_for_good(
+    model: Model,
+    columns: Sequence[Column],
+    seconds: Column,
+    growth: Column,
+    notable: Sequence[int],
+) -> Generator[None, None, set[int]]:
+    """Return the columns of which memory that fades in their place explains growth less well."""
+    lifetimes = _lifetimes(seconds)
+    pairs = [(index, lifetime) for index in notable for lifetime in lifetimes]
+    wider = model.beside([_fading(columns[index], seconds, each) for index, each in pairs])
+    yield from wider.prepare()
+    wider.solve(growth)
+    first = len(model.moments)
+    kept = set(notable)
+    for place, (index, _) in enumerate(pairs, start=first):
+        base = [each for each in range(first) if each != index]
+        rival = wider.unexplained(growth, [*base, place])
+        own = wider.unexplained(growth, [*base, index])
+        yield
+        if len(growth) / 2 * math.log(rival / own) < _LEAST_EVIDENCE:
+            kept.discard(index)
+    return kept
+
+
+def _estimate(weight: float, margin: float, unit: float, *, is_certain: bool) -> Estimate:
+    value, least, most = (max(each, 0.0) for each in (weight, weight - margin, weight + margin))
     return Estimate(value * unit, least * unit, most * unit, is_certain and least > 0)
 
 
@@ -178,6 +202,12 @@ def _size(column: Column) -> float:
     return largest * math.sqrt(math.fsum((each / largest) ** 2 for each in column) / len(column))
 
 
+def _spread(column: Column) -> float:
+    """Return the median size of what is in a column, which single large ones do not raise."""
+    size = _size(column)
+    return max(sorted(map(abs, column))[len(column) // 2], _LEAST_SPREAD * size) if column else size
+
+
 def _passing_part(errors: Column) -> float:
     """Return how the errors are filtered best: so that least of them is left."""
     return min(
@@ -186,10 +216,17 @@ def _passing_part(errors: Column) -> float:
     )
 
 
-def _in_flight(counts: Sequence[Column]) -> list[float]:
-    """Return the growth of what is in flight: what ends in the next interval has begun by now."""
-    totals = [math.fsum(row) for row in zip(*counts, strict=True)]
-    return [after - before for before, after in zip(totals, [*totals[1:], totals[-1]], strict=True)]
+def _paces(seconds: Column) -> list[list[float]]:
+    """Return growth at a steady pace, at one that changes steadily, and at ones that die away."""
+    mean, ends = math.fsum(seconds) / len(seconds), list(accumulate(seconds))
+    lengths = [length / mean for length in seconds]
+    places = [(end - length / 2) / ends[-1] for end, length in zip(ends, seconds, strict=True)]
+    paces = [
+        [1.0] * len(seconds),
+        [2 * place - 1 for place in places],
+        *([math.exp(-place / part) for place in places] for part in _WARM_UPS),
+    ]
+    return [list(map(mul, lengths, pace)) for pace in paces]
 
 
 def _lifetimes(seconds: Column) -> list[float]:
@@ -204,13 +241,42 @@ def _lifetimes(seconds: Column) -> list[float]:
 
 def _fading(counts: Column, seconds: Column, lifetime: float) -> list[float]:
     """Return the growth of a level that each count raises by one and that fades away."""
-    level, growth = 0.0, []
+    # As if it had been so before: what fills up once is not what fades.
+    level, growth = lifetime * math.fsum(counts) / math.fsum(seconds), []
     for count, length in zip(counts, seconds, strict=True):
         # What came within the interval has faded for half of it, on average.
         after = level * math.exp(-length / lifetime) + count * math.exp(-length / 2 / lifetime)
         growth.append(after - level)
         level = after
     return growth
+
+
+def _smoothed(growth: Column, errors: Column) -> list[float]:
+    """Return the growth without what is there at a single look, and with its steps cut."""
+    return _without_steps(*_without_spikes(growth, errors))
+
+
+def _without_spikes(growth: Column, errors: Column) -> tuple[list[float], list[float]]:
+    """Return growth and errors without what is there at one look and gone soon after.
+
+    A buffer of megabytes that is there for a moment, or counts that were taken too late. What is
+    taken off one interval is put back to the next, so that nothing is lost.
+    """
+    middle = sorted(errors)[len(errors) // 2]
+    sizes = sorted(abs(error - middle) for error in errors)
+    usual = _USUAL_SIGMAS * _SIGMAS_PER_DEVIATION * sizes[len(sizes) // 2]
+    cut, left = list(growth), [error - middle for error in errors]
+    for index, beyond in enumerate(left):
+        if abs(beyond) <= usual:
+            continue
+        for back in range(index + 1, min(index + 1 + _LONGEST_SPIKE, len(left))):
+            if abs(left[back]) > usual / 2 and left[back] * beyond < 0:
+                size = min(abs(left[back]), abs(beyond))
+                moved = math.copysign(size, beyond)
+                for part in (cut, left):
+                    part[index] -= moved
+                    part[back] += moved
+    return cut, [error + middle for error in left]
 
 
 def _without_steps(growth: Column, errors: Column) -> list[float]:
@@ -222,7 +288,7 @@ def _without_steps(growth: Column, errors: Column) -> list[float]:
     middle = sorted(errors)[len(errors) // 2]
     sizes = sorted(abs(error - middle) for error in errors)
     usual = max(
-        _STEP_SIGMAS * _SIGMAS_PER_DEVIATION * sizes[len(sizes) // 2],
+        _USUAL_SIGMAS * _SIGMAS_PER_DEVIATION * sizes[len(sizes) // 2],
         sizes[int((1 - _STEPS_SHARE) * (len(sizes) - 1))],
     )
     cut = list(growth)

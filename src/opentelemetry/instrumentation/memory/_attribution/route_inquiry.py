@@ -25,15 +25,18 @@ LOOK_EVERY_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 420.0
 IDLE_SECONDS: Final = 60.0
 _LOOKS_THAT_AGREE: Final = 3  # a minute apart
-_LEAST_SECONDS_FOR_NOTHING: Final = 180.0
+_LEAST_SECONDS: Final = 180.0  # while much of the growth is not explained
 _MOST_ROUTES: Final = 20
 _LEAST_COUNT: Final = 8
 # Once the interval is this narrow beside its estimate there is little to wait for.
 _PRECISE: Final = 0.25
 # What explains less of the growth than this is not what anybody is looking for.
 _LEAST_SHARE: Final = 0.02
-_BEST_SHARE: Final = 0.7
+_BEST_SHARE: Final = 0.9
 _MOST_JOINED: Final = 3
+# A route of which fewer are in flight at a look, beside what finishes between two, has no column
+# of its own for them.
+_LEAST_PART_IN_FLIGHT: Final = 0.03
 _BYTES_OF_RECORDS: Final = 2_000_000
 
 
@@ -67,8 +70,8 @@ class RouteInquiry:
                     "track() would have told of"
                 )
             if not is_idle and watched >= LOOK_EVERY_SECONDS:
-                found = yield from growth_by_route(requests)
-                found += yield from growth_by_route(tracked)
+                found = yield from growth_by_route(requests, [tracked.in_flight])
+                found += yield from growth_by_route(tracked, [requests.in_flight])
                 # The metric has one route a series; what cannot be told apart is evidence alone.
                 single = {*requests.columns, *tracked.columns}
                 self._counter.publish(tuple(each for each in found if each.route in single))
@@ -83,36 +86,38 @@ class RouteInquiry:
         return Findings(routes=found, seconds=watched, memory_bytes=_BYTES_OF_RECORDS)
 
 
-def growth_by_route(record: RouteRecord) -> Generator[float, None, tuple[RouteGrowth, ...]]:
+def growth_by_route(
+    record: RouteRecord, others: Sequence[Sequence[float]] = ()
+) -> Generator[float, None, tuple[RouteGrowth, ...]]:
     """Return the routes of a record that keep memory for certain, the worst first.
 
     Routes that finish at a constant ratio cannot be told apart; they are told together, as
     `GET /a + GET /b`.
+
+    Args:
+        record: Of requests, or of what `track` names.
+        others: What else holds memory only as long as it is in flight.
     """
     names = sorted(record.columns, key=lambda name: -sum(record.columns[name]))
     frequent = [name for name in names if sum(record.columns[name]) >= _LEAST_COUNT][:_MOST_ROUTES]
     if not frequent:
         return ()
     yield 0.0
-    groups = yield from in_step([record.columns[name] for name in frequent])
-    columns = [_sum([record.columns[frequent[index]] for index in group]) for group in groups]
-    rest = [record.columns[name] for name in names if name not in frequent]
-    if rest:
-        columns.append(_sum(rest))
-    seen = sum(map(sum, record.columns.values()))
-    probability = min(seen / record.stands_for, 1.0) if record.stands_for else 1.0
-    counts, error = expected_counts(columns, probability)
+    places = yield from in_step([record.columns[name] for name in frequent])
+    groups = [[frequent[place] for place in group] for group in places]
+    watch, error = watch_of(record, groups, others)
     yield 0.0
-    estimates = yield from _yielding(Watch(record.seconds, record.growth, counts))
+    estimates = yield from _yielding(watch)
     told = []
     grown = sum(record.growth)
-    for group, estimate, column in zip(groups, estimates, columns, strict=False):
-        requests = sum(column) / probability
+    # The last estimate may be that of all routes that are too rare.
+    for group, estimate in zip(groups, estimates, strict=False):
+        requests = sum(sum(record.columns[name]) for name in group) / _probability(record)
         kept = estimate.value * requests
         if estimate.is_certain and kept >= _LEAST_SHARE * grown:
             told.append(
                 RouteGrowth(
-                    route=_joined([frequent[index] for index in group]),
+                    route=_joined(group),
                     requests=round(requests),
                     bytes_per_request=estimate.value,
                     least_bytes=estimate.least / (1 + 2 * error),
@@ -120,6 +125,53 @@ def growth_by_route(record: RouteRecord) -> Generator[float, None, tuple[RouteGr
                 )
             )
     return tuple(sorted(told, key=lambda each: -each.bytes_per_request * each.requests))
+
+
+def watch_of(
+    record: RouteRecord,
+    groups: Sequence[Sequence[str]],
+    others: Sequence[Sequence[float]] = (),
+) -> tuple[Watch, float]:
+    """Return what growth is regressed on, and how wrong sampled counts may be, as a share.
+
+    There is a column for each group of names, and then one for the names in no group, if any.
+    """
+    columns = [_sum([record.columns[name] for name in group]) for group in groups]
+    named = {name for group in groups for name in group}
+    rest = [column for name, column in record.columns.items() if name not in named]
+    if rest:
+        columns.append(_sum(rest))
+    counts, error = expected_counts(columns, _probability(record))
+    passing = [*_in_flight(record, groups), *others]
+    return Watch(record.seconds, record.growth, counts, passing), error
+
+
+def _probability(record: RouteRecord) -> float:
+    seen = sum(map(sum, record.columns.values()))
+    return min(seen / record.stands_for, 1.0) if record.stands_for else 1.0
+
+
+def _in_flight(record: RouteRecord, groups: Sequence[Sequence[str]]) -> list[list[float]]:
+    """Return the growth of what is in flight: of each group that often is, and of all the rest.
+
+    What a request keeps it may keep from its begin on. Where many of a route's requests are in
+    flight at once, its count tells too late.
+    """
+    carried = [_sum([record.carried[name] for name in group]) for group in groups]
+    finished = [sum(sum(record.columns[name]) for name in group) for group in groups]
+    total = sum(map(sum, record.columns.values()))
+    known = _sum(list(record.carried.values()))
+    # Of what is still in flight nobody knows the route yet.
+    unknown = [every - part for every, part in zip(record.in_flight, known, strict=True)]
+    rest, columns = record.in_flight.tolist(), []
+    for column, number in zip(carried, finished, strict=True):
+        if sum(map(abs, column)) < _LEAST_PART_IN_FLIGHT * number:
+            continue
+        share = number / total
+        own = [value + share * more for value, more in zip(column, unknown, strict=True)]
+        rest = [value - each for value, each in zip(rest, own, strict=True)]
+        columns.append(own)
+    return [rest, *columns] if len(columns) < len(groups) else columns
 
 
 def _yielding(watch: Watch) -> Generator[float, None, tuple[Estimate, ...]]:
@@ -144,7 +196,7 @@ def _is_settled(found: tuple[RouteGrowth, ...], grown: float) -> bool:
 
 def _is_still(looks: Sequence[tuple[RouteGrowth, ...]], watched: float) -> bool:
     """Tell whether the last minute's looks agree, so that further ones would add little."""
-    if len(looks) <= _LOOKS_THAT_AGREE or (watched < _LEAST_SECONDS_FOR_NOTHING and not looks[-1]):
+    if len(looks) <= _LOOKS_THAT_AGREE or watched < _LEAST_SECONDS:
         return False
     before = {each.route: each for each in looks[-1 - _LOOKS_THAT_AGREE]}
     now = {each.route: each for each in looks[-1]}
