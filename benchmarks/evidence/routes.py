@@ -1,7 +1,8 @@
 """How far the bytes per request are off: by regression over routes, and by before-and-after.
 
 A real service of nine routes under 1 to 50 concurrent clients; two of its routes keep memory, and
-how much is known. Prints a Markdown table.
+how much is known. The watch begins when the service has run for a while, as after an alarm. Prints
+a Markdown table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -25,6 +28,7 @@ from opentelemetry.instrumentation.memory._attribution.route_counter import (
     live_bytes,
 )
 from opentelemetry.instrumentation.memory._attribution.route_inquiry import growth_by_route
+from opentelemetry.instrumentation.memory._attribution.route_record import RouteRecord
 from opentelemetry.instrumentation.memory._probes import platform_probes
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
@@ -37,7 +41,10 @@ if TYPE_CHECKING:
 
 ROUTES = ("/cart", "/home", "/item", "/list", "/news", "/pay", "/plan", "/search", "/user")
 KEPT_BYTES = {"/cart": 20_000, "/search": 8_000}
+WARM_UP_SECONDS = 20.0
 _CONCURRENCY = (1, 5, 10, 20, 50)
+_LISTS = ("seconds", "growth", "in_flight")
+_TABLES = ("columns", "carried")
 
 
 class Service:
@@ -93,12 +100,14 @@ class Service:
 def sitting(clients: int, seconds: float, rate: float) -> dict[str, Any]:
     """Return what was found of one service, and what was true."""
     provider = TracerProvider(sampler=TraceIdRatioBased(rate))
-    counter = RouteCounter()
+    counter = RouteCounter(SystemClock())
     counter.attach(provider)
     sampler = Sampler(MemoryConfig(), platform_probes(), SystemClock())
     sampler.risk = 1.0
+    sampler.before_reading = counter.mark
     service = Service(provider.get_tracer("benchmark"), sampler)
-    threads = service.run(clients, seconds, pace=max(0.005, clients / 200))
+    threads = service.run(clients, WARM_UP_SECONDS + seconds, pace=max(0.005, clients / 200))
+    time.sleep(WARM_UP_SECONDS)
     counter.start("native_heap")
     while not service.is_over():
         sample = sampler.take()
@@ -108,39 +117,60 @@ def sitting(clients: int, seconds: float, rate: float) -> dict[str, Any]:
         time.sleep(0.5)
     for thread in threads:
         thread.join()
+    record, _ = counter.records()
+    counter.detach()
+    return {
+        "clients": clients,
+        "served": service.served,
+        "naive": {name: statistics.fmean(each) for name, each in service.differences.items()},
+        "record": {name: getattr(record, name).tolist() for name in _LISTS}
+        | {
+            name: {route: column.tolist() for route, column in getattr(record, name).items()}
+            for name in _TABLES
+        }
+        | {"stands_for": record.stands_for},
+    }
+
+
+def told(kept: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Return the routes that a record tells of: bytes kept per request, and their interval."""
+    record = RouteRecord()
+    for name in _LISTS:
+        setattr(record, name, array("d", kept[name]))
+    for name in _TABLES:
+        columns = {route: array("d", column) for route, column in kept[name].items()}
+        setattr(record, name, columns)
+    record.stands_for = kept["stands_for"]
     found: list[Any] = []
 
     def fit() -> Any:
-        found.extend((yield from growth_by_route(counter.records()[0])))
+        found.extend((yield from growth_by_route(record)))
 
     list(fit())
-    counter.detach()
     return {
-        "served": service.served,
-        "naive": {name: statistics.fmean(each) for name, each in service.differences.items()},
-        "told": {
-            each.route: (each.bytes_per_request, each.least_bytes, each.most_bytes)
-            for each in found
-        },
+        each.route: (each.bytes_per_request, each.least_bytes, each.most_bytes) for each in found
     }
 
 
 def _row(clients: int, results: Sequence[dict[str, Any]]) -> str:
-    ours, theirs, inside, told = [], [], 0, 0
-    innocent_told = sum(len(set(each["told"]) - set(KEPT_BYTES)) for each in results)
+    ours, theirs, inside, number = [], [], 0, 0
+    innocent_told = 0
     innocent = []
     for each in results:
+        found = told(each["record"])
+        innocent_told += len(found.keys() - KEPT_BYTES.keys())
         for route, kept in KEPT_BYTES.items():
             theirs.append(abs(each["naive"][route] / kept - 1))
-            if route in each["told"]:
-                value, least, most = each["told"][route]
-                told += 1
+            if route in found:
+                value, least, most = found[route]
+                number += 1
                 inside += least <= kept <= most
                 ours.append(abs(value / kept - 1))
         innocent.append(max(each["naive"][r] for r in ROUTES if r not in KEPT_BYTES))
     requests = statistics.fmean(sum(each["served"].values()) for each in results)
     return (
-        f"| {clients} | {requests:,.0f} | {told} of {2 * len(results)} | {inside} of {told} "
+        f"| {clients} | {len(results)} | {requests:,.0f} | {number} of {2 * len(results)} "
+        f"| {inside} of {number} "
         f"| {_percent(ours)} | {_percent(theirs)} | {innocent_told} "
         f"| {statistics.fmean(innocent) / 1000:,.1f} kB |"
     )
@@ -153,31 +183,37 @@ def _percent(errors: list[float]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=150.0)
+    parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--rate", type=float, default=1.0, help="head sampling")
     parser.add_argument("--clients", type=int, nargs="*", default=_CONCURRENCY)
+    parser.add_argument("--keep", type=Path, help="append sittings to this file, and print of all")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one is not None:
         print(json.dumps(sitting(given.one, given.seconds, given.rate)))
         return
-    print(
-        "| clients | requests | told | truth inside | error | error, before/after "
-        "| innocent told | innocent, before/after (worst) |"
-    )
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    results: dict[int, list[dict[str, Any]]] = {clients: [] for clients in given.clients}
+    lines: list[str] = []
     for _ in range(given.repeat):
         # Each waits nearly all the time, so they run side by side.
-        running = {clients: _start(clients, given) for clients in given.clients}
-        for clients, process in running.items():
+        running = [_start(clients, given) for clients in given.clients]
+        for process in running:
             output, _ = process.communicate()
             if process.returncode != 0:
-                raise RuntimeError(f"the service with {clients} clients failed")
-            results[clients].append(json.loads(output))
-    for clients, each in results.items():
-        print(_row(clients, each))
+                raise RuntimeError("a service failed")
+            lines.append(output)
+    if given.keep is not None:
+        with given.keep.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+        lines = given.keep.read_text(encoding="utf-8").splitlines()
+    results = [json.loads(line) for line in lines]
+    print(
+        "| clients | sittings | requests | told | truth inside | error | error, before/after "
+        "| innocent told | innocent, before/after (worst) |"
+    )
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for clients in sorted({each["clients"] for each in results}):
+        print(_row(clients, [each for each in results if each["clients"] == clients]))
 
 
 def _start(clients: int, given: argparse.Namespace) -> subprocess.Popen[str]:

@@ -1,0 +1,131 @@
+"""How often an interval contains the truth, and how often an innocent route is told.
+
+Hundreds of sittings at services made up of numbers (`traffic.py`), three minutes each. Prints a
+Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from traffic import KEPT_BYTES, ROUTES, Circumstances, watched
+
+from opentelemetry.instrumentation.memory._attribution.regression import fit
+from opentelemetry.instrumentation.memory._attribution.route_inquiry import (
+    growth_by_route,
+    watch_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+_USUAL: Final = Circumstances()
+_FADING: Final = {"/home": (20_000.0, 2.0), "/pay": (8_000.0, 2.0)}
+SERVICES: Final = {
+    "1 client": replace(_USUAL, clients=1),
+    "5 clients": replace(_USUAL, clients=5),
+    "10 clients": replace(_USUAL, clients=10),
+    "20 clients": _USUAL,
+    "50 clients": replace(_USUAL, clients=50),
+    "no leak": replace(_USUAL, kept_bytes={}),
+    "requests of 0.3 s": replace(_USUAL, service_seconds=0.3),
+    "load up and down by half, each minute": replace(_USUAL, load_swing=0.5),
+    "8 MB fill up at the beginning": replace(_USUAL, warm_up_bytes=8e6),
+    "tables of 50 MB and 5 MB are loaded": replace(_USUAL, tables=((70.0, 50e6), (120.0, 5e6))),
+    "buffers of 10 MB, at one look in 25": replace(_USUAL, spike_bytes=10e6, spike_share=0.04),
+    "counts 10 ms late": replace(_USUAL, late_seconds=0.01),
+    "two innocent routes hold memory for 2 s": replace(_USUAL, faded=_FADING),
+    "the same for 6 s, and no leak": replace(
+        _USUAL, kept_bytes={}, faded={name: (size, 6.0) for name, (size, _) in _FADING.items()}
+    ),
+    "garbage of 2 kB a request, collected each 3,000": replace(_USUAL, garbage_bytes=2_000.0),
+    "half of the requests seen": replace(_USUAL, probability=0.5),
+    "one request in ten seen": replace(_USUAL, probability=0.1),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one sitting says of one route.
+
+    Attributes:
+        route: Which.
+        kept_bytes: The truth.
+        is_inside: Whether the interval contains it.
+        is_told: Whether the route is told.
+    """
+
+    route: str
+    kept_bytes: float
+    is_inside: bool
+    is_told: bool
+
+
+def answers(circumstances: Circumstances, seed: int) -> list[Answer]:
+    """Return what a sitting of three minutes says of each route."""
+    record = watched(seed, circumstances)
+    told = {each.route: each for each in finish(growth_by_route(record))}
+    watch, error = watch_of(record, [[route] for route in ROUTES])
+    found = []
+    for route, each in zip(ROUTES, finish(fit(watch)), strict=True):
+        kept = circumstances.kept_bytes.get(route, 0.0)
+        inside = each.least / (1 + 2 * error) <= kept <= each.most * (1 + 2 * error)
+        found.append(Answer(route, kept, inside, route in told))
+    return found
+
+
+def finish(steps: Generator[Any, None, Any]) -> Any:
+    """Return what a generator returns."""
+
+    def whole() -> Generator[Any, None, None]:
+        returned.append((yield from steps))
+
+    returned: list[Any] = []
+    for _ in whole():
+        pass
+    return returned[0]
+
+
+def _row(name: str, sittings: Sequence[Sequence[Answer]]) -> str:
+    cells = []
+    for route in KEPT_BYTES:
+        told = [each.is_told for answers in sittings for each in answers if each.route == route]
+        cells.append(_percent(told))
+    every = [each for answers in sittings for each in answers]
+    kept = [each.is_inside for each in every if each.kept_bytes > 0]
+    innocent = [each for each in every if each.kept_bytes == 0]
+    leaks = cells if kept else ["", ""]
+    return (
+        f"| {name} | {' | '.join(leaks)} | {_percent(kept) if kept else ''} "
+        f"| {_percent([each.is_inside for each in innocent])} "
+        f"| {sum(each.is_told for each in innocent)} of {len(innocent):,} |"
+    )
+
+
+def _percent(facts: Sequence[bool]) -> str:
+    return f"{100 * sum(facts) / len(facts):.0f} %"
+
+
+def main() -> None:
+    """Let every service run, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sittings", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    print(
+        "| service | 20 kB told | 8 kB told | their truth inside | zero inside, innocent "
+        "| innocent told |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    with ProcessPoolExecutor(given.processes) as pool:
+        for name, circumstances in SERVICES.items():
+            run = partial(answers, circumstances)
+            print(_row(name, list(pool.map(run, range(given.sittings)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
