@@ -13,6 +13,7 @@ from opentelemetry.trace import ProxyTracerProvider
 from tests.fakes import MIB, fake_probes
 
 from opentelemetry.instrumentation.memory import MemoryConfig, _casework
+from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._judge import Judge
 from opentelemetry.instrumentation.memory._outlets import Outlets
 from opentelemetry.instrumentation.memory._response import Response
@@ -100,6 +101,21 @@ def test_first_alarm_calls_for_casework(make: Callable[[MemoryConfig], Response]
     assert response.is_loading_due(verdict("suspected"))
     response.load()
     assert not response.is_loading_due(verdict("suspected"))
+    response.stop(PATIENCE_SECONDS)
+
+
+def test_alarm_has_requests_counted_at_the_moment_of_each_sample(
+    make: Callable[[MemoryConfig], Response],
+) -> None:
+    response = make(MemoryConfig())
+    response.load()
+    assert response._casework is not None
+    sampler = response._casework._sampler
+    for _ in range(2):
+        response.notice(verdict("suspected"), sampler.latest or sample())
+    before = REQUESTS.era
+    sampler.take()
+    assert REQUESTS.era == before + 1
     response.stop(PATIENCE_SECONDS)
 
 

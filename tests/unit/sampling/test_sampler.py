@@ -112,6 +112,17 @@ def test_status_is_read_only_when_mapped_bytes_have_moved(clock: FakeClock) -> N
     assert sample.partition.file_bytes == 10 * MIB
 
 
+def test_who_counts_is_called_before_any_source_is_read(clock: FakeClock) -> None:
+    probes = fake_probes()
+    each = sampler(clock, probes)
+    reads: list[int] = []
+    each.before_reading = lambda: reads.append(probes.objects.reads)  # type: ignore[attr-defined]
+    taken(each)
+    clock.wait(10)
+    taken(each)
+    assert reads == [0, 1]
+
+
 def test_dear_source_is_reused_with_its_age_and_the_parts_still_add_up(clock: FakeClock) -> None:
     # 30 ms at a quarter of 0.03 % of a core: every 400 s.
     native = FakeProbe(
