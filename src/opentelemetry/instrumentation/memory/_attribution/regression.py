@@ -110,20 +110,19 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
     Growth at a steady pace that no count explains is allowed for, and may be negative.
     """
     wanted = len(watch.counts)
-    unit = _spread(watch.growth)
-    if not wanted or len(watch.growth) < _LEAST_INTERVALS_PER_COLUMN * (wanted + 3):
-        return (_UNKNOWN,) * wanted
     # Everything is scaled to be about one, so that no number is lost beside another.
+    unit = _spread(watch.growth)
     sizes = [_size(column) for column in watch.counts]
+    passing = [column for column in watch.passing if any(column)]
+    least = _LEAST_INTERVALS_PER_COLUMN * (wanted + len(passing) + 2 + len(_WARM_UPS))
+    if not wanted or len(watch.growth) < least:
+        return (_UNKNOWN,) * wanted
     growth = [value / unit for value in watch.growth]
     columns = [
-        [value / size for value in column] for column, size in zip(watch.counts, sizes, strict=True)
+        *(_scaled(column, size) for column, size in zip(watch.counts, sizes, strict=True)),
+        *_paces(watch.seconds),
+        *(_scaled(column, _size(column)) for column in passing),
     ]
-    columns += _paces(watch.seconds)
-    for column in watch.passing:
-        if any(column):
-            size = _size(column)
-            columns.append([value / size for value in column])
     model = Model(columns, _FIRST_PASSING_PART)
     yield from model.prepare()
     smooth = _smoothed(growth, growth)
@@ -180,10 +179,11 @@ def _kept_for_good(
     wider.solve(growth)
     first = len(model.moments)
     kept = set(notable)
+    own = wider.unexplained(growth, range(first))
     for place, (index, _) in enumerate(pairs, start=first):
-        base = [each for each in range(first) if each != index]
-        rival = wider.unexplained(growth, [*base, place])
-        own = wider.unexplained(growth, [*base, index])
+        rival = wider.unexplained(
+            growth, [each for each in (*range(first), place) if each != index]
+        )
         yield
         if len(growth) / 2 * math.log(rival / own) < _LEAST_EVIDENCE:
             kept.discard(index)
@@ -200,6 +200,10 @@ def _size(column: Column) -> float:
     if largest == 0:
         return 1.0
     return largest * math.sqrt(math.fsum((each / largest) ** 2 for each in column) / len(column))
+
+
+def _scaled(column: Column, size: float) -> list[float]:
+    return [value / size for value in column]
 
 
 def _spread(column: Column) -> float:

@@ -107,7 +107,10 @@ class RouteCounter:
         self._is_marked = True
 
     def observe(self, sample: MemorySample) -> None:
-        """Note a sample; called by the sampling thread after each. Under 50 µs with 100 routes."""
+        """Note a sample; called by the sampling thread after each.
+
+        With `mark` it takes under 100 µs with 100 routes.
+        """
         if not self._is_watching:
             return
         if sample.pid != self._pid:
