@@ -1,7 +1,7 @@
 """How often an interval contains the truth, and how often an innocent route is told.
 
-Hundreds of sittings at services made up of numbers (`traffic.py`), three minutes each, with a look
-every twenty seconds. Prints a Markdown table.
+Hundreds of sittings at services made up of numbers (`route_traffic.py`), three minutes each, with a
+look every twenty seconds. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from traffic import KEPT_BYTES, ROUTES, Circumstances, watched
+from route_traffic import KEPT_BYTES, ROUTES, Circumstances, watched
 
 from opentelemetry.instrumentation.memory._attribution.regression import fit
 from opentelemetry.instrumentation.memory._attribution.route_inquiry import (
@@ -71,10 +71,12 @@ class Answer:
     is_ever_told: bool
 
 
-def answers(circumstances: Circumstances, seed: int) -> list[Answer]:
-    """Return what a sitting of three minutes says of each route."""
+def answers(
+    circumstances: Circumstances, seed: int, looks_at: Sequence[float] = range(20, 180, 20)
+) -> list[Answer]:
+    """Return what a sitting of three minutes, and looks before its end, say of each route."""
     record = watched(seed, circumstances)
-    looks = [_told(record.copy(_intervals(record, end))) for end in range(20, 180, 20)]
+    looks = [_told(record.copy(_intervals(record, end))) for end in looks_at]
     told = _told(record)
     ever = told.union(*looks)
     watch, error = watch_of(record, [[route] for route in ROUTES])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from coverage import SERVICES, Answer, answers
-from traffic import KEPT_BYTES, Circumstances, watched
+from route_coverage import SERVICES, Answer, answers
+from route_traffic import KEPT_BYTES, Circumstances, watched
 
 SITTINGS = 8
 
 
 def sittings(circumstances: Circumstances) -> list[Answer]:
-    return [each for seed in range(SITTINGS) for each in answers(circumstances, seed)]
+    return [each for seed in range(SITTINGS) for each in answers(circumstances, seed, ())]
 
 
 @pytest.mark.parametrize("clients", [1, 20, 50])
