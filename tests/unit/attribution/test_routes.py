@@ -395,6 +395,20 @@ def test_routes_that_always_go_together_are_told_together() -> None:
     assert found.bytes_per_request == pytest.approx(10_000, rel=0.05)
 
 
+def test_an_interval_in_which_another_inquiry_held_memory_hides_no_leak() -> None:
+    record = RouteRecord()
+    for index in range(200):
+        cart, home = index * 7919 % 11, index * 104729 % 13
+        counts = Counter({"/cart": cart, "/home": home})
+        growth, seconds = 10_000.0 * cart + 500 * (index * 31 % 7), 0.5
+        if index == 100:
+            counts, growth, seconds = Counter({"/cart": 300, "/home": 400}), -20e6, 38.0
+        record.append(seconds, growth, Finished(counts, counts.total(), counts.total()))
+    (found,) = finish(growth_by_route(record))
+    assert found.route == "/cart"
+    assert found.bytes_per_request == pytest.approx(10_000, rel=0.05)
+
+
 def looks(counter: RouteCounter, columns: Any, most_looks: int) -> tuple[Any, int]:
     """Gather while samples come in, one each half second, that grow as `columns` says."""
     counter.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.instrumentation.memory._attribution.regression import Estimate, Watch, fit
@@ -98,6 +99,9 @@ def growth_by_route(
         record: Of requests, or of what `track` names.
         others: What else holds memory only as long as it is in flight.
     """
+    usual = record.uninterrupted()
+    record = record.chosen(usual)
+    others = [list(compress(column, usual)) for column in others]
     names = sorted(record.columns, key=lambda name: -sum(record.columns[name]))
     frequent = [name for name in names if sum(record.columns[name]) >= _LEAST_COUNT][:_MOST_ROUTES]
     if not frequent:

@@ -6,10 +6,16 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import compress
 from operator import add
-from typing import Final
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MOST_INTERVALS: Final = 600
+_LONGEST_IN_MEDIANS: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -108,6 +114,31 @@ class RouteRecord:
         other.columns = _copied(self.columns, length)
         other.carried = _copied(self.carried, length)
         other.stands_for = self.stands_for
+        return other
+
+    def uninterrupted(self) -> list[bool]:
+        """Return which intervals are no interruption of the watch, nor the end of one.
+
+        While another inquiry holds much memory there are no samples, and what comes and goes in
+        that long interval is its own. One such would outweigh all others.
+        """
+        if not self.seconds:
+            return []
+        longest = _LONGEST_IN_MEDIANS * median(self.seconds)
+        usual = [length <= longest for length in self.seconds]
+        return [now and before for now, before in zip(usual, [True, *usual], strict=False)]
+
+    def chosen(self, places: Sequence[bool]) -> RouteRecord:
+        """Return a copy of some intervals alone; nothing can be added to it."""
+        other = RouteRecord(self._first_era)
+        other.seconds = array("d", compress(self.seconds, places))
+        other.growth = array("d", compress(self.growth, places))
+        other.in_flight = array("d", compress(self.in_flight, places))
+        for mine, others in ((self.columns, other.columns), (self.carried, other.carried)):
+            for name, column in mine.items():
+                others[name] = array("d", compress(column, places))
+        seen, left = (sum(map(sum, each.columns.values())) for each in (self, other))
+        other.stands_for = self.stands_for * left / seen if seen else 0.0
         return other
 
     def watched_seconds(self) -> float:
