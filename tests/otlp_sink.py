@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from tests.otlp_listener import OtlpListener, attributes
 
 from opentelemetry.instrumentation.memory._metrics import SCOPE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
 # What else may be installed, and is not under test.
 OTHERS = "system_metrics,celery,fastapi,flask,wsgi,asgi"
@@ -43,41 +41,19 @@ class Point:
         return str(self.resource.get("service.instance.id"))
 
 
-class OtlpSink:
-    """Listens while it is entered; every answer is 200, every connection ends with its answer."""
+class OtlpSink(OtlpListener):
+    """Keeps this package's metrics."""
 
     def __init__(self, port: int = 0) -> None:
+        super().__init__(port)
         self._arrived = threading.Condition(threading.RLock())
         self._points: list[Point] = []
         self._exports = 0
-        sink = self
 
-        class Handler(BaseHTTPRequestHandler):
-            # HTTP/1.0: no connection outlives its request, so none is shared by forked processes.
-            protocol_version = "HTTP/1.0"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                if self.path.endswith("/v1/metrics"):
-                    sink.receive(ExportMetricsServiceRequest.FromString(body))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def endpoint(self) -> str:
-        """Return the value for `OTEL_EXPORTER_OTLP_ENDPOINT`."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def take(self, path: str, body: bytes) -> None:
+        """Remember an export of metrics."""
+        if path.endswith("/v1/metrics"):
+            self.receive(ExportMetricsServiceRequest.FromString(body))
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return what makes a program send its metrics here, three times a second."""
@@ -90,20 +66,6 @@ class OtlpSink:
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": OTHERS,
             **more,
         }
-
-    def __enter__(self) -> OtlpSink:  # noqa: PYI034 - Self needs 3.11
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
 
     def receive(self, request: ExportMetricsServiceRequest) -> None:
         """Remember one export."""
@@ -149,8 +111,8 @@ def _points(request: ExportMetricsServiceRequest, export: int) -> list[Point]:
             metric=metric.name,
             unit=metric.unit,
             value=point.as_int if point.HasField("as_int") else point.as_double,
-            attributes=_attributes(point),
-            resource=_attributes(resource.resource),
+            attributes=attributes(point),
+            resource=attributes(resource.resource),
         )
         for resource in request.resource_metrics
         for scope in resource.scope_metrics
@@ -158,10 +120,3 @@ def _points(request: ExportMetricsServiceRequest, export: int) -> list[Point]:
         if metric.WhichOneof("data") in ("gauge", "sum")
         for point in getattr(metric, metric.WhichOneof("data")).data_points
     ]
-
-
-def _attributes(owner: Any) -> dict[str, Any]:
-    return {
-        each.key: getattr(each.value, each.value.WhichOneof("value") or "string_value")
-        for each in owner.attributes
-    }

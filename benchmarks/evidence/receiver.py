@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
+import sys
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.otlp_listener import OtlpListener, attributes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _EVENT: Final = "process.memory.leak"
 
@@ -35,54 +36,21 @@ class Event:
         return self.attributes.get("process.memory.leak.conclusion")
 
 
-class Receiver:
+class Receiver(OtlpListener):
     """Listens on loopback while it is entered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._events: list[Event] = []
-        receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                if self.path == "/v1/logs":
-                    receiver._events += _events(body)
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def endpoint(self) -> str:
-        """Return the value for `OTEL_EXPORTER_OTLP_ENDPOINT`."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def take(self, path: str, body: bytes) -> None:
+        """Keep the events of an export of logs."""
+        if path == "/v1/logs":
+            self._events += _events(body)
 
     def events(self) -> list[Event]:
         """Return the events so far, in the order of arrival."""
         return list(self._events)
-
-    def __enter__(self) -> Receiver:  # noqa: PYI034 - Self needs 3.11
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _events(body: bytes) -> Iterator[Event]:
@@ -92,11 +60,4 @@ def _events(body: bytes) -> Iterator[Event]:
             for record in scope.log_records:
                 if record.event_name == _EVENT:
                     nanoseconds = record.time_unix_nano or record.observed_time_unix_nano
-                    yield Event(nanoseconds / 1e9, _attributes(record))
-
-
-def _attributes(record: Any) -> dict[str, Any]:
-    return {
-        each.key: getattr(each.value, each.value.WhichOneof("value") or "string_value")
-        for each in record.attributes
-    }
+                    yield Event(nanoseconds / 1e9, attributes(record))
