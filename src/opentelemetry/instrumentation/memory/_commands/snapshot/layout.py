@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 _INDENT: Final = "  "
 _GAP: Final = "  "
+# A column that is narrower than this is no place to go on in.
+_NARROWEST: Final = 24
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _FLAT: Final = 0.01
 
@@ -43,8 +47,13 @@ def number(text: str, style: str = "") -> Cell:
     return Cell(text, style, is_number=True)
 
 
-def lines(sections: Sequence[Section]) -> list[list[Cell]]:
-    """Return every line as the pieces that it consists of; sections without rows are left out."""
+def lines(sections: Sequence[Section], width: int | None = None) -> list[list[Cell]]:
+    """Return every line as the pieces that it consists of; sections without rows are left out.
+
+    Args:
+        sections: What is shown.
+        width: Where the last piece of a line goes on in the next; None for lines of any length.
+    """
     shown: list[list[Cell]] = []
     for section in sections:
         if not section.rows:
@@ -52,22 +61,28 @@ def lines(sections: Sequence[Section]) -> list[list[Cell]]:
         if shown:
             shown.append([])
         shown.append([Cell(section.title, "bold")])
-        shown.extend(_aligned(section.rows))
+        for row in _aligned(section.rows):
+            shown.extend([row] if width is None else _wrapped(row, width))
     return shown
 
 
-def plain(sections: Sequence[Section]) -> str:
+def plain(sections: Sequence[Section], width: int | None = None) -> str:
     """Return all of it without colours."""
-    return "".join("".join(each.text for each in line).rstrip() + "\n" for line in lines(sections))
+    shown = ("".join(each.text for each in line) for line in lines(sections, width))
+    return "".join(f"{line.rstrip()}\n" for line in shown)
 
 
 def show(sections: Sequence[Section], output: TextIO | None = None) -> None:
-    """Write it: with colours to a terminal, where the library for that is installed."""
+    """Write it: to a terminal in lines of its width, with colours where rich is installed.
+
+    What reads a pipe looks for whole lines.
+    """
     output = sys.stdout if output is None else output
-    if output.isatty() and importlib.util.find_spec("rich") is not None:
-        _show_rich(sections, output)
+    width = shutil.get_terminal_size().columns if output.isatty() else None
+    if width is not None and importlib.util.find_spec("rich") is not None:
+        _show_rich(sections, output, width)
         return
-    text = plain(sections)
+    text = plain(sections, width)
     # A terminal that knows no bars still shows the numbers.
     encoding = output.encoding or "utf-8"
     output.write(text.encode(encoding, "replace").decode(encoding))
@@ -106,13 +121,33 @@ def _row(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
     return padded
 
 
-def _show_rich(sections: Sequence[Section], output: TextIO) -> None:
+def _wrapped(line: list[Cell], width: int) -> list[list[Cell]]:
+    """Return a line as several, the last piece going on below itself."""
+    *before, last = line
+    indent = sum(len(each.text) for each in before)
+    if indent + len(last.text) <= width:
+        return [line]
+    hanging = indent if width - indent >= _NARROWEST else 2 * len(_INDENT)
+    first, *rest = textwrap.wrap(
+        last.text,
+        width,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hanging,
+        break_on_hyphens=False,
+    )
+    return [
+        [*before, Cell(first[indent:], last.style)],
+        *([Cell(each, last.style)] for each in rest),
+    ]
+
+
+def _show_rich(sections: Sequence[Section], output: TextIO, width: int) -> None:
     # Only a terminal needs it, and it need not be installed.
     from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=output)
-    for line in lines(sections):
+    for line in lines(sections, width):
         text = Text()
         for cell in line:
             text.append(cell.text, cell.style or None)
