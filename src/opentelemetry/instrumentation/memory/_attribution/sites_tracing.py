@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._attribution.sites_growth import Kept, Stack
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
 
 _Trace = tuple[Any, ...]  # domain, bytes, frames, total frames
+_Counted = Counter[tuple[int, "Frames"]]
+_size_and_frames: Final = itemgetter(1, 2)
 
 # What tracemalloc itself spends on a trace in CPython 3.10 to 3.13, measured; its tables of files
 # and stacks come on top, so a count by this is at most too high.
 _BYTES_PER_TRACE: Final = 53
 # A trace as Python objects: a tuple, a size and its place in a list.
 _BYTES_PER_TRACE_SEEN: Final = 130
+_BYTES_PER_COUNT: Final = 200
 # One look is one call in C that keeps the GIL: 0.2 to 0.45 µs a trace. Each look has all that came
 # before it, too, so the first ones come early enough where traces come fast.
 _MOST_TRACES: Final = (15_000, 30_000, 50_000)
@@ -41,7 +46,9 @@ _LONGEST_LOOK_SECONDS: Final = 0.015
 # Up to here a look stays under 50 ms; an application that gets there between two checks, or with
 # its own tracing, is not looked at.
 _TOO_MANY_TRACES: Final = 100_000
-_TRACES_PER_STEP: Final = 10_000
+# One call in C for so many: some 1 ms.
+_TRACES_AT_ONCE: Final = 5_000
+_COUNTS_PER_STEP: Final = 5_000
 
 _owner: Final[dict[str, Callable[..., None]]] = {}
 """Holds the real `tracemalloc.start` while a burst is on. Popped by whoever ends it."""
@@ -87,14 +94,18 @@ class Traces:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._looks: list[list[_Trace]] = []
+        self._looks: list[_Counted] = []
         self._most_traces = _MOST_TRACES[0]
         self.longest_pause_seconds = 0.0
         self.memory_bytes = 0
         self.cpu_seconds = 0.0
 
     def look(self) -> None:
-        """Copy the traces; they are counted later, for counting allocates as well.
+        """Copy the traces, and count them at once.
+
+        As long as they are there, the garbage collector takes them for objects that the application
+        keeps: tens of thousands, enough for one more collection of the whole heap. Counting hardly
+        allocates.
 
         Raises:
             WatchImpossible: There are so many that to copy them would stall the application.
@@ -107,24 +118,30 @@ class Traces:
         traces = _all_traces()
         seconds = self._clock.thread_cpu() - began
         self.longest_pause_seconds = max(self.longest_pause_seconds, seconds)
-        self._looks.append(traces)
-        seen = sum(map(len, self._looks)) * _BYTES_PER_TRACE_SEEN
-        self.memory_bytes = max(self.memory_bytes, seen + tracemalloc.get_tracemalloc_memory())
+        seen = len(traces)
+        counted: _Counted = Counter()
+        self._looks.append(counted)
+        memory_bytes = seen * _BYTES_PER_TRACE_SEEN + tracemalloc.get_tracemalloc_memory()
+        while traces:
+            counted.update(map(_size_and_frames, traces[-_TRACES_AT_ONCE:]))
+            del traces[-_TRACES_AT_ONCE:]
+        memory_bytes += sum(map(len, self._looks)) * _BYTES_PER_COUNT
+        self.memory_bytes = max(self.memory_bytes, memory_bytes)
         most = _MOST_TRACES[min(len(self._looks), len(_MOST_TRACES) - 1)]
-        if seconds > 0 and len(traces) > _ENOUGH_TO_MEASURE:
-            most = min(most, int(len(traces) * _LONGEST_LOOK_SECONDS / seconds))
-        self._most_traces = max(most, len(traces) + 1)
+        if seconds > 0 and seen > _ENOUGH_TO_MEASURE:
+            most = min(most, int(seen * _LONGEST_LOOK_SECONDS / seconds))
+        self._most_traces = max(most, seen + 1)
 
     def is_full(self) -> bool:
         """Return whether a look would take too long if there were more traces."""
         return traces_at_most() >= self._most_traces
 
     def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
-        """Count blocks and bytes by call stack, in steps, and forget the traces."""
-        counted = []
+        """Return blocks and bytes by call stack, worked out in steps, and forget the counts."""
+        kept = []
         while self._looks:
-            counted.append((yield from _count(self._looks.pop(0))))
-        return counted
+            kept.append((yield from _by_stack(self._looks.pop(0))))
+        return kept
 
 
 class TracemallocWatch(Traces):
@@ -204,15 +221,14 @@ def traces_at_most() -> int:
     return tracemalloc.get_tracemalloc_memory() // _BYTES_PER_TRACE
 
 
-def _count(traces: list[_Trace]) -> Generator[float, None, dict[Stack, Kept]]:
+def _by_stack(counted: _Counted) -> Generator[float, None, dict[Stack, Kept]]:
     by_frames: dict[Frames, Kept] = {}
-    while traces:
-        for trace in traces[-_TRACES_PER_STEP:]:
-            size, frames = trace[1], trace[2]
-            kept = by_frames.get(frames)
-            if kept is None:
-                kept = by_frames[frames] = Kept()
-            kept.add(size, 1, size)
-        del traces[-_TRACES_PER_STEP:]
-        yield 0.0
+    for at, ((size, frames), blocks) in enumerate(counted.items(), 1):
+        kept = by_frames.get(frames)
+        if kept is None:
+            kept = by_frames[frames] = Kept()
+        kept.add(size * blocks, blocks, size)
+        if at % _COUNTS_PER_STEP == 0:
+            yield 0.0
+    yield 0.0
     return {Stack(frames): kept for frames, kept in by_frames.items()}
