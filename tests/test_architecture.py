@@ -115,9 +115,9 @@ DOORS = {
     "gc": {
         "_attribution/collections",
         "_probes/cpython",
-        "_attribution/census",
         "_attribution/cycles",
         "_attribution/groups",
+        "_attribution/listing",
         "_attribution/looking",
         "_attribution/referrers",
         "_attribution/sites_tracing",

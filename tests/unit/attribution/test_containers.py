@@ -17,8 +17,10 @@ import pytest
 
 from opentelemetry.instrumentation.memory._attribution import containers as containers_module
 from opentelemetry.instrumentation.memory._attribution import growth as growth_module
+from opentelemetry.instrumentation.memory._attribution import listing as listing_module
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
+from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
 from opentelemetry.instrumentation.memory._attribution.walk import Walk
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
@@ -149,11 +151,23 @@ LEAKS: list[tuple[str, Callable[[Any, int], object], str, str]] = [
 ]  # fmt: skip
 
 
+class PatientLists(ObjectLists):
+    """Lists all objects however long it takes."""
+
+    def learn(self) -> Iterator[float]:
+        return iter(())
+
+    def why_not(self, longest_seconds: float = 0.0) -> None:
+        pass
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _far_reaching_search() -> Iterator[None]:
     # A process that runs many tests has more modules than the search goes through.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(growth_module, "Walk", partial(Walk, most_nodes=500_000))
+        # And more objects than could be listed quickly.
+        patch.setattr(containers_module, "ObjectLists", PatientLists)
         yield
 
 
@@ -403,7 +417,10 @@ def test_a_python_that_lists_no_objects_is_skipped(monkeypatch: pytest.MonkeyPat
 def test_a_heap_too_large_to_list_is_searched_from_modules(
     shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers_module, "_MOST_BLOCKS", 0)
+    monkeypatch.setattr(containers_module, "ObjectLists", ObjectLists)
+    monkeypatch.setattr(listing_module, "_MOST_BLOCKS", 0)
     findings = gather(lambda n: shop.items.append([n]))
     assert named(findings, "shop_leaks.items")
-    assert findings.skipped
+    (skipped,) = findings.skipped
+    assert "no full collection has told" in skipped.why
+    assert "types were not counted" in skipped.why

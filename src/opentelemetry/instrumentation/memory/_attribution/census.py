@@ -8,15 +8,14 @@ long as it is held, and what dies meanwhile dies in this thread. So it is held f
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from dataclasses import dataclass, field
-from heapq import nlargest
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._attribution.lengths import (
     REMEMBERED_BYTES,
+    Lengths,
     RememberedLengths,
 )
 from opentelemetry.instrumentation.memory._attribution.looking import LengthTable
@@ -25,12 +24,15 @@ from opentelemetry.instrumentation.memory._attribution.naming import derives_fro
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterator
 
+    from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
+
 LEAST_LENGTH: Final = 8
 """Shorter containers are not remembered."""
 
 MOST_CONTAINERS: Final = 20_000
 _MOST_TYPES: Final = 20_000
-_CHUNK: Final = 25_000
+# 2 to 5 ms of work.
+_CHUNK: Final = 8_000
 
 _base_of: Final[Any] = type.__dict__["__base__"].__get__
 
@@ -41,7 +43,7 @@ class Census:
 
     Attributes:
         counts: Objects by the identity of their class.
-        lengths: Entries and the class's identity, by the identity of the container.
+        lengths: Of the containers.
         subclasses: Direct subclasses by the identity of the base.
         types: The classes by identity; only until `forget`.
         objects: How many objects there were.
@@ -50,7 +52,7 @@ class Census:
     """
 
     counts: Counter[int] = field(default_factory=Counter)
-    lengths: dict[int, tuple[int, int]] = field(default_factory=dict)
+    lengths: Lengths = field(default_factory=Lengths)
     subclasses: Counter[int] = field(default_factory=Counter)
     types: dict[int, type] = field(default_factory=dict)
     objects: int = 0
@@ -60,8 +62,7 @@ class Census:
     def forget(self) -> None:
         """Let go of every object, and of the numbers that are too many."""
         self.types.clear()
-        if len(self.lengths) > MOST_CONTAINERS:
-            self.lengths = _longest(self.lengths)
+        self.lengths.keep_longest(MOST_CONTAINERS)
         if len(self.counts) > _MOST_TYPES:
             self.counts = Counter(dict(self.counts.most_common(_MOST_TYPES)))
 
@@ -69,23 +70,22 @@ class Census:
         """Do the same, and keep the lengths in less memory."""
         self.forget()
         if len(self.lengths) >= MOST_CONTAINERS:
-            self.shortest = min(entries for entries, _ in self.lengths.values())
-        self.remembered = RememberedLengths(self.lengths)
-        self.lengths.clear()
+            self.shortest = self.lengths.shortest
+        self.remembered = self.lengths.remember()
 
     @property
     def memory_bytes(self) -> int:
         """What the numbers take up, by estimate."""
-        lengths = 250 * len(self.lengths) + REMEMBERED_BYTES * len(self.remembered or ())
-        return lengths + 110 * (len(self.counts) + len(self.subclasses))
+        lengths = len(self.lengths) + len(self.remembered or ())
+        return REMEMBERED_BYTES * lengths + 110 * (len(self.counts) + len(self.subclasses))
 
 
-def take_census() -> Generator[float, None, Census]:
+def take_census(lists: ObjectLists) -> Generator[float, None, Census]:
     """Count, step by step; the objects are held until this generator ends or is closed."""
     census = Census()
     table = LengthTable()
     # Oldest last, and the oldest generation is the largest: it is let go of first.
-    objects = gc.get_objects()
+    objects = lists.take()
     census.objects = len(objects)
     yield 0.0
     while objects:
@@ -109,9 +109,10 @@ def _count(chunk: list[Any], table: LengthTable, census: Census) -> None:
     for kind in (dict, list):
         members = list(compress(chunk, map(id(kind).__eq__, identities)))
         lengths = list(map(len, members))
-        is_long = map(LEAST_LENGTH.__le__, lengths)
-        for each, entries in compress(zip(members, lengths, strict=True), is_long):
-            census.lengths[id(each)] = (entries, id(kind))
+        is_long = list(map(LEAST_LENGTH.__le__, lengths))
+        census.lengths.extend(
+            map(id, compress(members, is_long)), compress(lengths, is_long), id(kind)
+        )
     # Everything else is rare enough to be asked one by one.
     rare = {
         identity: table.reader_of(kind)
@@ -122,11 +123,11 @@ def _count(chunk: list[Any], table: LengthTable, census: Census) -> None:
         read = rare[identity]
         entries = 0 if read is None else read(each)
         if entries >= LEAST_LENGTH:
-            census.lengths[id(each)] = (entries, identity)
+            census.lengths.add(id(each), entries, identity)
     metaclasses = {identity for identity, kind in met.items() if derives_from(kind, type)}
     census.types.update((id(each), each) for each, _ in _of(metaclasses, chunk, identities))
     if len(census.lengths) > 2 * MOST_CONTAINERS:
-        census.lengths = _longest(census.lengths)
+        census.lengths.keep_longest(MOST_CONTAINERS)
 
 
 def _of(
@@ -134,10 +135,6 @@ def _of(
 ) -> Iterator[tuple[Any, int]]:
     pairs = zip(chunk, identities, strict=True)
     return compress(pairs, map(wanted.__contains__, identities))
-
-
-def _longest(lengths: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    return dict(nlargest(MOST_CONTAINERS, lengths.items(), key=lambda item: item[1][0]))
 
 
 def _bases(types: dict[int, type]) -> list[type]:

@@ -19,11 +19,12 @@ from opentelemetry.instrumentation.memory._attribution.growth import (
     is_own,
     look,
 )
+from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import bounded
 from opentelemetry.instrumentation.memory._attribution.paths import Place, describe, resolve
 from opentelemetry.instrumentation.memory._attribution.referrers import (
-    MOST_OBJECTS,
+    LONGEST_LIST_SECONDS,
     climb,
     find_objects,
     holder_outside,
@@ -51,9 +52,7 @@ if TYPE_CHECKING:
 _WANTED_BYTES: Final = 512 * 1024
 _LEAST_SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 600.0
-# Objects that the garbage collector knows are a part of the allocator's blocks. With more blocks
-# than this, a list of all objects could take longer than a pause may be.
-_MOST_BLOCKS: Final = 3_000_000
+_NOT_COUNTED: Final = "types were not counted, and only containers near modules were looked for"
 _TURN_SECONDS: Final = 0.001
 _MOST_TOLD: Final = 8
 _MOST_CLIMBS: Final = 4
@@ -62,11 +61,11 @@ _MOST_CLIMBS: Final = 4
 class ContainerInquiry:
     """Compares two looks at the heap, as far apart as 512 KiB of growth take.
 
-    Each look counts every object that the garbage collector knows, where there are not too many,
-    and searches from the modules for containers that it does not know. It costs about 0.3 s of CPU
-    for each million objects, in steps of about 10 ms; only the list of all objects comes in one
-    piece, 25 ms for a million. What the application frees meanwhile dies a little later, and its
-    finalizers may run in this thread.
+    Each look counts every object that the garbage collector knows, and searches from the modules
+    for containers that it does not know. It costs about 0.3 s of CPU for each million objects, in
+    steps of some milliseconds; only the list of all objects comes in one piece, and is left out
+    where that would take too long. What the application frees meanwhile dies a little later, and
+    its finalizers may run in this thread.
 
     Args:
         clock: What the steps are measured by.
@@ -83,6 +82,7 @@ class ContainerInquiry:
         most_seconds: float = _MOST_SECONDS,
     ) -> None:
         self._clock = clock
+        self._lists = ObjectLists(clock)
         self._least_seconds = least_seconds
         self._most_seconds = most_seconds
         self.is_holding = False
@@ -90,22 +90,25 @@ class ContainerInquiry:
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Look twice, and tell what grew."""
         try:
-            return (yield from self._compare(case))
+            with self._lists:
+                return (yield from self._compare(case))
         finally:
             self.is_holding = False
 
     def _compare(self, case: Case) -> Generator[float, None, Findings]:
         if sys.implementation.name != "cpython":
-            why = f"{sys.implementation.name} does not list its objects"
-            return Findings(skipped=(Skipped(self.kind, why),))
-        with_census = sys.getallocatedblocks() <= _MOST_BLOCKS
+            other = f"{sys.implementation.name} does not list its objects"
+            return Findings(skipped=(Skipped(self.kind, other),))
+        yield from self._lists.learn()
+        why = self._lists.why_not()
         self.is_holding = True
-        first = yield from look(self._clock, with_census=with_census)
+        first = yield from look(self._clock, None if why else self._lists)
         first.keep_lengths()
         self.is_holding = False
         yield case.seconds_to_grow(_WANTED_BYTES, self._least_seconds, self._most_seconds)
         self.is_holding = True
-        second = yield from look(self._clock, with_census=with_census)
+        why = why or self._lists.why_not()
+        second = yield from look(self._clock, None if why else self._lists)
         types: tuple[TypeGrowth, ...] = ()
         containers: list[ContainerGrowth] = []
         if first.census and second.census:
@@ -117,7 +120,8 @@ class ContainerInquiry:
             containers += yield from garbage_growth(first.census, second.census)
             second.census.forget()
         yield _TURN_SECONDS
-        containers += yield from _tell(grown_containers(first, second), second)
+        grown = yield from grown_containers(first, second)
+        containers += yield from self._tell(grown, second)
         # One thing can be met twice: a queue, and the list within.
         best = {
             (each.path or each.held_by, each.container_type): each
@@ -130,34 +134,29 @@ class ContainerInquiry:
         return Findings(
             types=types,
             containers=tuple(containers[:_MOST_TOLD]),
-            skipped=() if with_census else (Skipped(self.kind, _TOO_MANY),),
+            skipped=(Skipped(self.kind, f"{why}: {_NOT_COUNTED}"),) if why else (),
             seconds=second.taken_at_seconds - first.taken_at_seconds,
             memory_bytes=_memory_bytes(first, second),
         )
 
-
-_TOO_MANY: Final = (
-    f"more than {_MOST_BLOCKS:,} blocks are in use: types were not counted, and only containers "
-    "near modules were looked for"
-)
-
-
-def _tell(grown: list[Grown], second: Look) -> Generator[float, None, list[ContainerGrowth]]:
-    """Return what each container is called, what is in it and what it holds."""
-    names = CodeNames()
-    told: list[ContainerGrowth] = []
-    lost: dict[int, Grown] = {}
-    for each in grown:
-        growth = _tell_known(each, second.walk, names)
-        if growth is not None:
-            told.append(growth)
-        elif each.before:
-            lost[each.identity] = each
-        yield 0.0
-    if lost and second.census and second.census.objects <= MOST_OBJECTS:
-        yield _TURN_SECONDS
-        told += yield from _tell_lost(lost, second.walk, names)
-    return told
+    def _tell(
+        self, grown: list[Grown], second: Look
+    ) -> Generator[float, None, list[ContainerGrowth]]:
+        """Return what each container is called, what is in it and what it holds."""
+        names = CodeNames()
+        told: list[ContainerGrowth] = []
+        lost: dict[int, Grown] = {}
+        for each in grown:
+            growth = _tell_known(each, second.walk, names)
+            if growth is not None:
+                told.append(growth)
+            elif each.before:
+                lost[each.identity] = each
+            yield 0.0
+        if lost and second.census and self._lists.why_not(LONGEST_LIST_SECONDS) is None:
+            yield _TURN_SECONDS
+            told += yield from _tell_lost(lost, second.walk, names, self._lists)
+        return told
 
 
 def _tell_known(each: Grown, walk: Walk, names: CodeNames) -> ContainerGrowth | None:
@@ -169,10 +168,10 @@ def _tell_known(each: Grown, walk: Walk, names: CodeNames) -> ContainerGrowth | 
 
 
 def _tell_lost(
-    lost: dict[int, Grown], walk: Walk, names: CodeNames
+    lost: dict[int, Grown], walk: Walk, names: CodeNames, lists: ObjectLists
 ) -> Generator[float, None, list[ContainerGrowth]]:
     told: list[ContainerGrowth] = []
-    found = yield from find_objects(lost.keys())
+    found = yield from find_objects(lost.keys(), lists)
     # What holds most is asked about first; the others are let go of.
     found = [each for each in found if (length(each) or 0) >= lost[id(each)].after // 2]
     found.sort(key=lambda each: _bytes_grown(lost[id(each)], each))

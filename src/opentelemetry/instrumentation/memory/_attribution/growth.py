@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +18,10 @@ from opentelemetry.instrumentation.memory.evidence import TypeGrowth
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
-    from typing import TypeAlias
 
+    from opentelemetry.instrumentation.memory._attribution.lengths import Lengths
+    from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
-
-    _Lengths: TypeAlias = Mapping[int, tuple[int, int]]
 
 LEAST_GROWTH: Final = 4
 """Fewer additional entries are not told: every busy process has containers that breathe."""
@@ -31,6 +31,7 @@ _LEAST_OF_NEW: Final = 64
 _MOST_GROWN: Final = 40
 _MOST_NEW: Final = 10
 _MOST_TYPES: Final = 10
+_LENGTHS_PER_STEP: Final = 2_000
 _GC_HEADER_BYTES: Final = 16
 _OWN: Final = f"{__name__.partition('._attribution')[0]}."
 
@@ -62,7 +63,7 @@ class Look:
         own = {id(each) for each in self.walk.own_containers()}
         if self.census:
             census = self.census
-            own |= set(map(id, (census.counts, census.lengths, census.subclasses, census.types)))
+            own |= set(map(id, (census.counts, census.subclasses, census.types)))
         return own
 
 
@@ -75,17 +76,22 @@ class Grown:
     after: int
 
 
-def look(clock: Clock, *, with_census: bool) -> Generator[float, None, Look]:
-    """Look once; afterwards only numbers are held, and the classes until `Census.forget`."""
+def look(clock: Clock, lists: ObjectLists | None) -> Generator[float, None, Look]:
+    """Look once; afterwards only numbers are held, and the classes until `Census.forget`.
+
+    Args:
+        clock: What steps are measured by.
+        lists: Makes the list of all objects; None where there is to be no census.
+    """
     walk = Walk(clock)
     yield from walk.run()
     census = None
-    if with_census:
-        census = yield from take_census()
+    if lists is not None:
+        census = yield from take_census(lists)
     return Look(census, walk, clock.now())
 
 
-def grown_containers(first: Look, second: Look) -> list[Grown]:
+def grown_containers(first: Look, second: Look) -> Generator[float, None, list[Grown]]:
     """Return the containers that grew most, by entries; those that were known before come first.
 
     Args:
@@ -94,27 +100,27 @@ def grown_containers(first: Look, second: Look) -> list[Grown]:
     """
     own = first.own_identities() | second.own_identities()
     grown: dict[int, Grown] = {}
-    new: dict[int, Grown] = {}
-    lengths: list[tuple[_Lengths, _Lengths, int]] = [
+    new: dict[int, int] = {}
+    looks: list[tuple[Mapping[int, tuple[int, int]], Lengths, int]] = [
         (first.walk.remembered or {}, second.walk.lengths, LEAST_LENGTH)
     ]
     if first.census and second.census:
-        known: _Lengths = first.census.remembered or {}
-        lengths.append((known, second.census.lengths, first.census.shortest))
-    for before, after, least in lengths:
-        for identity, (entries, kind) in after.items():
-            if identity in own:
-                continue
-            past, past_kind = before.get(identity, (0, kind))
-            if identity in before:
-                # Another class: another object in the same place.
-                if past_kind == kind and entries - past >= LEAST_GROWTH:
-                    grown[identity] = Grown(identity, past, entries)
-            elif entries >= max(_LEAST_OF_NEW, 2 * least):
-                new[identity] = Grown(identity, 0, entries)
+        known: Mapping[int, tuple[int, int]] = first.census.remembered or {}
+        looks.append((known, second.census.lengths, first.census.shortest))
+    for before, after, least in looks:
+        for count, (identity, entries, kind) in enumerate(after):
+            past, past_kind = before.get(identity, (None, kind))
+            if past is None:
+                if entries >= max(_LEAST_OF_NEW, 2 * least):
+                    new[identity] = entries
+            # Another class: another object in the same place.
+            elif past_kind == kind and entries - past >= LEAST_GROWTH and identity not in own:
+                grown[identity] = Grown(identity, past, entries)
+            if count % _LENGTHS_PER_STEP == 0:
+                yield 0.0
     best = sorted(grown.values(), key=lambda each: each.before - each.after)[:_MOST_GROWN]
-    rest = (each for each in new.values() if each.identity not in grown)
-    return best + sorted(rest, key=lambda each: -each.after)[:_MOST_NEW]
+    rest = nlargest(_MOST_NEW, new.keys() - grown.keys() - own, key=new.__getitem__)
+    return best + [Grown(identity, 0, new[identity]) for identity in rest]
 
 
 def grown_types(first: Census, second: Census) -> tuple[TypeGrowth, ...]:

@@ -22,19 +22,23 @@ from opentelemetry.instrumentation.memory._attribution.walk import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
 
-MOST_OBJECTS: Final = 1_300_000
-"""With more objects one call of `gc.get_referrers` would take too long."""
+    from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
+
+LONGEST_LIST_SECONDS: Final = 0.02
+"""Where the list of all objects takes longer, `gc.get_referrers` takes too long: it asks each."""
 
 _MOST_CALLS: Final = 8
-_CHUNK: Final = 100_000
+_CHUNK: Final = 50_000
 _MOST_REFERRERS: Final = 1000
 _MOST_FUNCTIONS: Final = 3
 
 
-def find_objects(identities: Collection[int]) -> Generator[float, None, list[Any]]:
+def find_objects(
+    identities: Collection[int], lists: ObjectLists
+) -> Generator[float, None, list[Any]]:
     """Return those objects among all that have one of these identities."""
     found: list[Any] = []
-    objects = gc.get_objects()
+    objects = lists.take()
     yield 0.0
     while objects:
         chunk = objects[-_CHUNK:]

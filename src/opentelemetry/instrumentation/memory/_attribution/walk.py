@@ -29,6 +29,7 @@ from weakref import ReferenceType
 from opentelemetry.instrumentation.memory._attribution.census import LEAST_LENGTH
 from opentelemetry.instrumentation.memory._attribution.lengths import (
     REMEMBERED_BYTES,
+    Lengths,
     RememberedLengths,
 )
 from opentelemetry.instrumentation.memory._attribution.looking import (
@@ -42,7 +43,6 @@ from opentelemetry.instrumentation.memory._attribution.naming import derives_fro
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from typing import TypeAlias
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
 
@@ -66,9 +66,6 @@ _LEAVES: Final = frozenset(
     )
 )  # fmt: skip
 
-_Node: TypeAlias = "tuple[object, int, int | None]"
-"""An object, its place in the search, and its length where it is a container."""
-
 
 class Walk:
     """One search; `lengths` and the ways to what was found are read when it has ended.
@@ -79,7 +76,7 @@ class Walk:
     """
 
     def __init__(self, clock: Clock, most_nodes: int = MOST_NODES) -> None:
-        self.lengths: dict[int, tuple[int, int]] = {}
+        self.lengths = Lengths()
         self.remembered: RememberedLengths | None = None
         self.is_complete = False
         self._clock = clock
@@ -92,35 +89,41 @@ class Walk:
     @property
     def memory_bytes(self) -> int:
         """What this search remembers, by estimate."""
-        remembered = REMEMBERED_BYTES * len(self.remembered or ())
-        return 130 * len(self._places) + 250 * len(self.lengths) + remembered
+        lengths = len(self.lengths) + len(self.remembered or ())
+        return 130 * len(self._places) + REMEMBERED_BYTES * lengths
 
     def keep_lengths(self) -> None:
         """Let go of all else: from here on nothing can be found but `remembered`."""
         self._places.clear()
         self._parents, self._identities = array("l"), array("Q")
-        self.remembered = RememberedLengths(self.lengths)
-        self.lengths.clear()
+        self.remembered = self.lengths.remember()
 
     def own_containers(self) -> list[object]:
         """Return what this search remembers itself by, for it to be left out."""
-        return [self.lengths, self._places, self._roots]
+        return [self._places, self._roots]
 
     def run(self) -> Generator[float, None, None]:
         """Search, step by step; the objects on the edge of the search are held until it ends."""
+        level, below = self._begin(), list[object]()
+        yield from self._search(level, below)
+
+    def _search(self, level: list[object], below: list[object]) -> Generator[float, None, None]:
         table = LengthTable()
-        level = self._begin()
         began = self._clock.now()
+        first = 0
         for _ in range(_DEEPEST):
-            below: list[_Node] = []
-            for count, node in enumerate(level):
-                self._expand(node, table, below)
+            # What is found has its places in the order in which it is found, so the objects alone
+            # say all: a tuple with its place for each is what the garbage collector would count.
+            first_below = len(self._parents)
+            for count, each in enumerate(level):
+                self._expand(each, first + count, table, below)
                 if len(self._places) >= self._most_nodes:
                     return
                 if count % _NODES_BETWEEN_CLOCKS == 0 and self._clock.now() - began > _STEP_SECONDS:
                     yield 0.0
                     began = self._clock.now()
-            level = below
+            level.clear()
+            level, below, first = below, level, first_below
         self.is_complete = not level
 
     def knows(self, identity: int) -> bool:
@@ -140,34 +143,33 @@ class Walk:
                 return self._roots[-parent - 1], chain[::-1]
             place = parent
 
-    def _begin(self) -> list[_Node]:
-        level: list[_Node] = []
+    def _begin(self) -> list[object]:
+        level: list[object] = []
         for root, each in roots():
             if id(each) not in self._places:
                 self._roots.append(root)
-                level.append((each, self._add(each, -len(self._roots)), None))
+                level.append(each)
+                self._add(each, -len(self._roots))
         return level
 
-    def _add(self, each: object, parent: int) -> int:
-        place = len(self._parents)
+    def _add(self, each: object, parent: int) -> None:
+        self._places[id(each)] = len(self._parents)
         self._parents.append(parent)
         self._identities.append(id(each))
-        self._places[id(each)] = place
-        return place
 
-    def _expand(self, node: _Node, table: LengthTable, below: list[_Node]) -> None:
-        each, place, entries = node
-        for child in children(each, entries):
+    def _expand(self, each: object, place: int, table: LengthTable, below: list[object]) -> None:
+        read = table.reader_of(type(each))
+        for child in children(each, None if read is None else read(each)):
             kind = type(child)
             if id(kind) in _LEAVES or id(child) in self._places:
                 continue
             if kind is FunctionType and not _has_state(child):
                 continue
+            below.append(child)
+            self._add(child, place)
             read = table.reader_of(kind)
-            entries = None if read is None else read(child)
-            below.append((child, self._add(child, place), entries))
-            if entries is not None and entries >= LEAST_LENGTH:
-                self.lengths[id(child)] = (entries, id(kind))
+            if read is not None and (entries := read(child)) >= LEAST_LENGTH:
+                self.lengths.add(id(child), entries, id(kind))
 
 
 def roots() -> Iterator[tuple[str | int, object]]:
