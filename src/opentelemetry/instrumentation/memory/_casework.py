@@ -9,7 +9,7 @@ import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from opentelemetry.instrumentation.memory._attribution import collections, sites
+from opentelemetry.instrumentation.memory._attribution import collections, holding, sites
 from opentelemetry.instrumentation.memory._attribution.allocator import AllocatorInquiry
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.live_bytes import live_bytes_reader
@@ -146,9 +146,10 @@ class Casework:
         return "nothing was investigated since the process began"
 
     def end_in_child(self) -> None:
-        """End what a forked child has inherited of tracing and counting."""
+        """End what a forked child has inherited of tracing, counting and looking."""
         sites.end_in_child()
         collections.end_in_child()
+        holding.end_in_child()
         self._routes.detach()
 
     def _deliver(self, evidence: Evidence, occasions: frozenset[Occasion]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.holding import holding
 from opentelemetry.instrumentation.memory._attribution.lengths import (
     REMEMBERED_BYTES,
     Lengths,
@@ -87,13 +88,14 @@ def take_census(lists: ObjectLists) -> Generator[float, None, Census]:
     # Oldest last, and the oldest generation is the largest: it is let go of first.
     objects = lists.take()
     census.objects = len(objects)
-    yield 0.0
-    while objects:
-        chunk = objects[-_CHUNK:]
-        del objects[-_CHUNK:]
-        _count(chunk, table, census)
-        del chunk
+    with holding(objects):
         yield 0.0
+        while objects:
+            chunk = objects[-_CHUNK:]
+            del objects[-_CHUNK:]
+            _count(chunk, table, census)
+            del chunk
+            yield 0.0
     for base in _bases(census.types):
         census.subclasses[id(base)] += 1
     return census

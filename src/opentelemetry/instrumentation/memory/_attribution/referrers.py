@@ -7,6 +7,7 @@ from itertools import compress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.holding import holding
 from opentelemetry.instrumentation.memory._attribution.looking import is_from_c, length, text_at
 from opentelemetry.instrumentation.memory._attribution.naming import (
     DYNAMIC_FILE,
@@ -39,13 +40,14 @@ def find_objects(
     """Return those objects among all that have one of these identities."""
     found: list[Any] = []
     objects = lists.take()
-    yield 0.0
-    while objects:
-        chunk = objects[-_CHUNK:]
-        del objects[-_CHUNK:]
-        found += compress(chunk, map(identities.__contains__, map(id, chunk)))
-        del chunk
+    with holding(objects, found):
         yield 0.0
+        while objects:
+            chunk = objects[-_CHUNK:]
+            del objects[-_CHUNK:]
+            found += compress(chunk, map(identities.__contains__, map(id, chunk)))
+            del chunk
+            yield 0.0
     return found
 
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import ReferenceType
 
 from opentelemetry.instrumentation.memory._attribution.census import LEAST_LENGTH
+from opentelemetry.instrumentation.memory._attribution.holding import holding
 from opentelemetry.instrumentation.memory._attribution.lengths import (
     REMEMBERED_BYTES,
     Lengths,
@@ -105,7 +106,8 @@ class Walk:
     def run(self) -> Generator[float, None, None]:
         """Search, step by step; the objects on the edge of the search are held until it ends."""
         level, below = self._begin(), list[object]()
-        yield from self._search(level, below)
+        with holding(level, below):
+            yield from self._search(level, below)
 
     def _search(self, level: list[object], below: list[object]) -> Generator[float, None, None]:
         table = LengthTable()
