@@ -104,9 +104,9 @@ DOORS = {
     },
     "time": {"_sampling/clock", "_attribution/sites_memray_reader", "_commands"},
     "threading": {
+        "_sampling/background",
         "_sampling/thread",
         "_sampling/sampler",
-        "_investigator",
         "_process",
         "_sdk_locks",
         "_commands",

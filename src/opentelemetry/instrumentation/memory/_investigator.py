@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.investigation import Investigation
+from opentelemetry.instrumentation.memory._sampling.background import allocate_lock, background
 
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable, Sequence
 
     from opentelemetry.instrumentation.memory._attribution.inquiry import Inquiry
+    from opentelemetry.instrumentation.memory._sampling.background import Background
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.evidence import Evidence
     from opentelemetry.instrumentation.memory.model import (
@@ -68,9 +71,9 @@ class Investigator:
         self._occasions: set[Occasion] = set()
         self._requests: set[Occasion] = set()
         self._answered: set[Occasion] = set()
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
         self._investigation: Investigation | None = None
-        self._stop: threading.Lock | None = None
+        self._stop: LockType | None = None
         self._is_looking = False
         self._is_told = False
         self._is_stopped = False
@@ -125,8 +128,7 @@ class Investigator:
             stop.release()
         # RuntimeError: it is just being started, and will find its end as soon as it runs.
         with suppress(RuntimeError):
-            if thread is not threading.current_thread():
-                thread.join(timeout_seconds)
+            thread.join(timeout_seconds)
 
     def _called_for(
         self, verdict: LeakVerdict, sample: MemorySample, before: LeakState, *, was_fragmented: bool
@@ -178,12 +180,10 @@ class Investigator:
             self._share_of_core,
             self._latest,
         )
-        stop = threading.Lock()
+        stop = allocate_lock()
         stop.acquire()
         self._investigation = investigation
-        thread = threading.Thread(
-            target=self._run, args=(investigation, stop), name=THREAD_NAME, daemon=True
-        )
+        thread = background(partial(self._run, investigation, stop), THREAD_NAME)
         self._thread, self._stop, self._is_looking = thread, stop, True
         try:
             thread.start()
@@ -191,7 +191,7 @@ class Investigator:
             # "can't start new thread", or the interpreter is shutting down.
             self._thread = None
 
-    def _run(self, investigation: Investigation, stop: threading.Lock) -> None:
+    def _run(self, investigation: Investigation, stop: LockType) -> None:
         try:
             wait_seconds: float | None = 0.0
             before = self._clock.thread_cpu()

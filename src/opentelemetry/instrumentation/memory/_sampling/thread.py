@@ -7,6 +7,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.instrumentation.memory._sampling.background import allocate_lock, background
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,11 +43,11 @@ class SamplingThread:
         # that opens files meanwhile may find its numbers closed, or close what took them over.
         self._first_interval_seconds = first_interval_seconds
         # Waiting for a lock that only this thread takes costs half of Event.wait.
-        self._bell = threading.Lock()
+        self._bell = allocate_lock()
         self._bell.acquire()
         self._is_stopping = False
         self._creator_native_id = threading.get_native_id()
-        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+        self._thread = background(self._run, THREAD_NAME)
         self.cpu_seconds = 0.0
 
     def start(self) -> None:
@@ -60,8 +62,7 @@ class SamplingThread:
         """End sampling, and wait until it has ended; harmless when called twice."""
         self._is_stopping = True
         self.wake()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout_seconds)
+        self._thread.join(timeout_seconds)
 
     def wake(self) -> None:
         """Take the next sample now; takes no lock, so that a signal handler may call it."""
@@ -70,8 +71,9 @@ class SamplingThread:
             self._bell.release()
 
     def _run(self) -> None:
-        # Under gevent a "thread" is a greenlet of its creator's thread, whose CPU time is the
-        # application's: then only the time between waking and waiting again is ours.
+        # Where gevent has patched threads before this package was loaded, a "thread" is a greenlet
+        # of its creator's, whose CPU time is the application's: then only the time between waking
+        # and waiting again is ours.
         is_greenlet = threading.get_native_id() == self._creator_native_id
         has_failed = False
         cost_seconds: float | None = None
