@@ -232,6 +232,23 @@ def test_a_container_that_grows_is_named(
     }
 
 
+def test_default_of_a_function_is_named_before_a_variable_of_the_program_that_has_got_it(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "kept", shop.default.__kwdefaults__["kept"], False)
+    growth = named(gather(shop.default), "shop_leaks.default.<default>.kept")
+    assert growth.container_type == "list"
+
+
+def test_variable_of_the_program_is_named_where_no_module_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[Any] = []
+    monkeypatch.setattr(sys.modules["__main__"], "kept_by_program", kept, raising=False)
+    findings = gather(lambda n: kept.append([n]))
+    assert any((each.path or "").startswith("__main__.") for each in findings.containers)
+
+
 def test_entries_are_counted_before_and_after(shop: Any) -> None:
     growth = named(gather(lambda number: shop.items.append([number])), "shop_leaks.items")
     assert (growth.entries_before, growth.entries_after) == (100, 400)

@@ -53,6 +53,8 @@ OWN_MODULES: Final = "opentelemetry.instrumentation.memory"
 _STEP_SECONDS: Final = 0.008
 _NODES_BETWEEN_CLOCKS: Final = 64
 _DEEPEST: Final = 12
+# From a module to its function, to the function's defaults, to a list among them.
+_OWN_STEPS: Final = 3
 _FEW: Final = 200
 
 _namespace_of_class: Final[Any] = type.__dict__["__dict__"].__get__
@@ -79,7 +81,6 @@ class Walk:
     def __init__(self, clock: Clock, most_nodes: int = MOST_NODES) -> None:
         self.lengths = Lengths()
         self.remembered: RememberedLengths | None = None
-        self.is_complete = False
         self._clock = clock
         self._most_nodes = most_nodes
         self._places: dict[int, int] = {}
@@ -104,29 +105,45 @@ class Walk:
         return [self._places, self._roots]
 
     def run(self) -> Generator[float, None, None]:
-        """Search, step by step; the objects on the edge of the search are held until it ends."""
-        level, below = self._begin(), list[object]()
-        with holding(level, below):
-            yield from self._search(level, below)
+        """Search, step by step; the objects on the edge of the search are held until it ends.
 
-    def _search(self, level: list[object], below: list[object]) -> Generator[float, None, None]:
+        The application's modules come first, and as far as a function's default or an instance's
+        attribute is from its module: whatever else refers to what they hold, they are its place.
+        """
+        own, others, below = list[object](), list[object](), list[object]()
+        with holding(own, others, below):
+            own_places, other_places = self._begin(own, others)
+            places = yield from self._search(
+                own, own_places, below, _OWN_STEPS, self._most_nodes // 2
+            )
+            others += own
+            other_places += places
+            own.clear()
+            yield from self._search(others, other_places, below, _DEEPEST, self._most_nodes)
+
+    def _search(
+        self, level: list[object], places: array[int], below: list[object], steps: int, most: int
+    ) -> Generator[float, None, array[int]]:
+        """Go on from these objects; afterwards `level` has those to go on from, places returned."""
         table = LengthTable()
         began = self._clock.now()
-        first = 0
-        for _ in range(_DEEPEST):
+        for _ in range(steps):
+            if len(self._places) >= most:
+                break
             # What is found has its places in the order in which it is found, so the objects alone
             # say all: a tuple with its place for each is what the garbage collector would count.
             first_below = len(self._parents)
-            for count, each in enumerate(level):
-                self._expand(each, first + count, table, below)
-                if len(self._places) >= self._most_nodes:
-                    return
+            for count, (each, place) in enumerate(zip(level, places, strict=True)):
+                self._expand(each, place, table, below)
+                if len(self._places) >= most:
+                    break
                 if count % _NODES_BETWEEN_CLOCKS == 0 and self._clock.now() - began > _STEP_SECONDS:
                     yield 0.0
                     began = self._clock.now()
-            level.clear()
-            level, below, first = below, level, first_below
-        self.is_complete = not level
+            level[:] = below
+            below.clear()
+            places = array("l", range(first_below, len(self._parents)))
+        return places
 
     def knows(self, identity: int) -> bool:
         """Return whether the search came by an object."""
@@ -145,14 +162,18 @@ class Walk:
                 return self._roots[-parent - 1], chain[::-1]
             place = parent
 
-    def _begin(self) -> list[object]:
-        level: list[object] = []
+    def _begin(self, own: list[object], others: list[object]) -> tuple[array[int], array[int]]:
+        """Fill in where to begin: the application's modules, and all else; return the places."""
+        places = array("l"), array("l")
         for root, each in roots():
-            if id(each) not in self._places:
-                self._roots.append(root)
-                level.append(each)
-                self._add(each, -len(self._roots))
-        return level
+            if id(each) in self._places:
+                continue
+            self._roots.append(root)
+            is_other = type(root) is not str or _distance(root, namespace_of(each)) > 0
+            (others if is_other else own).append(each)
+            places[is_other].append(len(self._parents))
+            self._add(each, -len(self._roots))
+        return places
 
     def _add(self, each: object, parent: int) -> None:
         self._places[id(each)] = len(self._parents)
