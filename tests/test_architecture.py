@@ -37,10 +37,19 @@ BELOW = {
     "_investigator": VALUES | {"config", "_attribution", "_sampling"},
     "_outlets": VALUES,
     "_request_growth": VALUES | {"_metrics"},
+    "_surroundings": VALUES | {"config", "_outlets", "_judge", "_sampling"},
     "_casework": VALUES
-    | {"config", "_outlets", "_investigator", "_attribution", "_judge", "_sampling", "responders"},
-    "_response": VALUES
-    | {"config", "_outlets", "_casework", "_investigator", "_judge", "_sampling", "responders"},
+    | {
+        "config",
+        "_outlets",
+        "_surroundings",
+        "_investigator",
+        "_attribution",
+        "_judge",
+        "_sampling",
+        "responders",
+    },
+    "_response": VALUES | {"_surroundings", "_casework", "_investigator", "responders"},
     "_process": VALUES | {"_investigator", "_response", "_judge", "_sampling", "responders"},
     "_runtime": VALUES
     | {
@@ -48,6 +57,7 @@ BELOW = {
         "_roles",
         "_process",
         "_response",
+        "_surroundings",
         "_investigator",
         "_judge",
         "_baseline_store",

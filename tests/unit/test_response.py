@@ -19,6 +19,7 @@ from opentelemetry.instrumentation.memory._outlets import Outlets
 from opentelemetry.instrumentation.memory._response import Response
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+from opentelemetry.instrumentation.memory._surroundings import Surroundings
 from opentelemetry.instrumentation.memory.model import Growth, LeakState, LeakVerdict, MemorySample
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def make(told: Told) -> Callable[..., Response]:
         sample = sampler.take()
         assert sample is not None
         judge.consider(sample)
-        return Response(config, clock, sampler, judge, outlets)
+        return Response(Surroundings(config, clock, sampler, judge, outlets))
 
     return make_response
 

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._attribution.inquiry import Inquiry
     from opentelemetry.instrumentation.memory._investigator import Occasion
-    from opentelemetry.instrumentation.memory._judge import Judge
-    from opentelemetry.instrumentation.memory._outlets import Outlets
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
+    from opentelemetry.instrumentation.memory._surroundings import Surroundings
     from opentelemetry.instrumentation.memory.config import MemoryConfig
     from opentelemetry.instrumentation.memory.evidence import Evidence, RouteGrowth
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
@@ -51,28 +50,20 @@ class Casework:
     """The investigations and snapshots of one process.
 
     Args:
-        config: Whether to look, what it may cost, and where snapshots go.
-        clock: The time, and what looking costs.
-        sampler: Of the same process.
-        judge: Of the same process.
-        outlets: Where what is found goes, and whose requests are counted.
+        surroundings: Of that process.
         without_forks: Lets forks wait while a lock is held that a child could not release.
     """
 
-    def __init__(  # noqa: PLR0913 - all that one process consists of
+    def __init__(
         self,
-        config: MemoryConfig,
-        clock: Clock,
-        sampler: Sampler,
-        judge: Judge,
-        outlets: Outlets,
-        *,
+        surroundings: Surroundings,
         without_forks: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        config, clock = surroundings.config, surroundings.clock
         self._clock = clock
-        self._sampler = sampler
-        self._judge = judge
-        self._outlets = outlets
+        self._sampler = sampler = surroundings.sampler
+        self._judge = surroundings.judge
+        self._outlets = outlets = surroundings.outlets
         directory = config.snapshot_directory
         self._writer = None if directory is None else SnapshotWriter(directory)
         self._is_automatic = config.evidence

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._casework import Casework
     from opentelemetry.instrumentation.memory._investigator import Occasion
-    from opentelemetry.instrumentation.memory._judge import Judge
-    from opentelemetry.instrumentation.memory._outlets import Outlets
-    from opentelemetry.instrumentation.memory._sampling.clock import Clock
-    from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
-    from opentelemetry.instrumentation.memory.config import MemoryConfig
+    from opentelemetry.instrumentation.memory._surroundings import Surroundings
     from opentelemetry.instrumentation.memory.evidence import Evidence, RouteGrowth
     from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 
@@ -29,29 +25,15 @@ class Response:
     """Does what one process's verdicts call for: nothing, while all is well.
 
     Args:
-        config: Whether to look, what it may cost, and where snapshots go.
-        clock: The time, and what looking costs.
-        sampler: Of the same process.
-        judge: Of the same process.
-        outlets: Where what is found goes, and whose requests are counted.
+        surroundings: Of that process.
 
     Attributes:
         without_forks: Lets forks wait while a lock is held that a child could not release.
     """
 
-    def __init__(
-        self,
-        config: MemoryConfig,
-        clock: Clock,
-        sampler: Sampler,
-        judge: Judge,
-        outlets: Outlets,
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._sampler = sampler
-        self._judge = judge
-        self._outlets = outlets
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._config = surroundings.config
         self._near_limit = NearLimit()
         self._requests: set[Occasion] = set()
         self._casework: Casework | None = None
@@ -112,14 +94,7 @@ class Response:
 
             # Another thread may have been here first.
             if self._casework is None:
-                self._casework = Casework(
-                    self._config,
-                    self._clock,
-                    self._sampler,
-                    self._judge,
-                    self._outlets,
-                    without_forks=self.without_forks,
-                )
+                self._casework = Casework(self._surroundings, self.without_forks)
             return self._casework
 
     def notice(self, verdict: LeakVerdict, sample: MemorySample) -> None:

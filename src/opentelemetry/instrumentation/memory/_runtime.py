@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.memory._roles import is_child
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory._sampling.sampler import Sampler
 from opentelemetry.instrumentation.memory._sampling.thread import SamplingThread
+from opentelemetry.instrumentation.memory._surroundings import Surroundings
 from opentelemetry.instrumentation.memory.config import service_identity
 from opentelemetry.instrumentation.memory.responders.snapshot_signal import SnapshotSignal
 
@@ -235,7 +236,9 @@ class Runtime:
                 self._baseline_store(pid),
                 self._clock.epoch,
             )
-            response = Response(self._config, self._clock, sampler, judge, self._outlets)
+            response = Response(
+                Surroundings(self._config, self._clock, sampler, judge, self._outlets)
+            )
             fresh = Process(pid, sampler, judge, response, self._signal)
             # The SDK's reader and the fork hook may both come here: setdefault lets one win.
             process = self._processes.setdefault(pid, fresh)
