@@ -24,6 +24,13 @@ class Line:
     delay_seconds: float
     cpu_seconds: float
     resident_bytes: int
+    delay_beside_collections_seconds: float = 0.0
+    delay_by_investigation_seconds: float = 0.0
+    is_investigated: bool = False
+    collection_cpu_seconds: float = 0.0
+    full_collections: int = 0
+    full_collections_of_investigation: int = 0
+    collections_of_investigation: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Answers tickets, with switches for each of them."""

@@ -1,0 +1,1 @@
+"""Prices for whoever listens."""

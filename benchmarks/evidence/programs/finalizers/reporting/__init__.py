@@ -1,0 +1,1 @@
+"""Draws reports, with a scratch file for each."""

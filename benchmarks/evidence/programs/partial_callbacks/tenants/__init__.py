@@ -1,0 +1,1 @@
+"""Serves tenants, each with settings that may change."""

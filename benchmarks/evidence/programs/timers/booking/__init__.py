@@ -1,0 +1,1 @@
+"""Takes bookings, and reminds guests of them."""
