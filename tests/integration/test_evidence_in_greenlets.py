@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,16 @@ def test_cost_is_that_of_looking_and_not_of_the_application(snapshot: dict[str, 
     evidence = snapshot["evidence"]
     spent = sum(cost["cpu_seconds"] for cost in evidence["costs"])
     assert 0 < spent < evidence["seconds"] / 2
+
+
+def test_greenlet_that_looks_does_not_count_the_work_of_the_others() -> None:
+    ended = subprocess.run(
+        [sys.executable, SERVICE / "patched_first.py"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert 0 < told["spent"] < told["process"] / 2

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.investigation import Investigation
-from opentelemetry.instrumentation.memory._sampling.background import allocate_lock, background
+from opentelemetry.instrumentation.memory._sampling.background import (
+    allocate_lock,
+    background,
+    native_id,
+)
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -183,7 +187,7 @@ class Investigator:
         stop = allocate_lock()
         stop.acquire()
         self._investigation = investigation
-        thread = background(partial(self._run, investigation, stop), THREAD_NAME)
+        thread = background(partial(self._run, investigation, stop, native_id()), THREAD_NAME)
         self._thread, self._stop, self._is_looking = thread, stop, True
         try:
             thread.start()
@@ -191,11 +195,15 @@ class Investigator:
             # "can't start new thread", or the interpreter is shutting down.
             self._thread = None
 
-    def _run(self, investigation: Investigation, stop: LockType) -> None:
+    def _run(self, investigation: Investigation, stop: LockType, creator_native_id: int) -> None:
+        # As in the sampling thread: what a greenlet's thread uses while it waits is not ours.
+        is_greenlet = native_id() == creator_native_id
         try:
             wait_seconds: float | None = 0.0
             before = self._clock.thread_cpu()
             while not stop.acquire(timeout=wait_seconds or 0.0):
+                if is_greenlet:
+                    before = self._clock.thread_cpu()
                 wait_seconds = investigation.step()
                 if investigation.interim is not None and wait_seconds is not None:
                     self._tell_interim(investigation.interim)

@@ -21,6 +21,11 @@ allocate_lock = _thread.allocate_lock
 """Makes a lock that such a thread can wait for."""
 
 
+def native_id() -> int:
+    """Return the operating system's number of the calling thread; greenlets share it."""
+    return threading.get_native_id()
+
+
 class Background(Protocol):
     """What is used of a thread."""
 
