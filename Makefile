@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-fleet chart dashboards dashboards-picture clean
+.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-pauses bench-fleet chart dashboards dashboards-picture clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
@@ -57,8 +57,11 @@ bench: $(VENV)/.installed  ## Measure costs and rewrite benchmarks/README.md
 bench-detection: $(VENV)/.installed  ## Score the leak detector and its rivals on the catalogue
 	$(PY) benchmarks/detection/evaluate.py --robustness --write
 
-bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 27 programs, half an hour
+bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 35 programs, 40 minutes
 	$(PY) benchmarks/evidence/run.py
+
+bench-pauses: $(VENV)/.installed  ## See how long an investigation stops a program, beside a twin, half an hour
+	$(PY) benchmarks/evidence/pauses.py
 
 bench-fleet: $(VENV)/.installed  ## Measure the watch with 10,000 processes, and write it down
 	$(PY) -m benchmarks.fleet.run

@@ -1,9 +1,10 @@
 """The list of all objects: the one thing that cannot be done in steps, and how long it will take.
 
 An object costs some 20 ns where objects lie in memory in the order in which they were made, and 70
-to 140 ns after years of coming and going, when each has to be fetched from far away. A full collection
-goes through the same objects and takes 4.4 to 6.8 times as long (CPython 3.10 to 3.13, printed by
-`benchmarks/evidence/listing_cost.py`), so one that the application runs anyway tells beforehand.
+to 140 ns after years of coming and going, when each has to be fetched from far away. A full
+collection goes through the same objects and takes 4.4 to 6.8 times as long (CPython 3.10 to 3.13,
+printed by `benchmarks/evidence/listing_cost.py`), so one that the application runs anyway tells
+beforehand.
 """
 
 from __future__ import annotations
