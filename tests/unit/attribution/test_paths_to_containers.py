@@ -16,9 +16,10 @@ from opentelemetry.instrumentation.memory._attribution import growth as growth_m
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.cycles import garbage_among
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
-from opentelemetry.instrumentation.memory._attribution.referrers import climb
+from opentelemetry.instrumentation.memory._attribution.referrers import climb, holder_outside
 from opentelemetry.instrumentation.memory._attribution.sizes import bytes_per_entry
 from opentelemetry.instrumentation.memory._attribution.walk import Walk, roots
+from opentelemetry.instrumentation.memory._sampling.background import _UnpatchedThread
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
 
@@ -169,3 +170,22 @@ def test_what_the_started_program_has_imported_is_named_by_its_own_module(
     importlib.import_module("shop_bus")
     names = [name for name, _ in roots() if isinstance(name, str)]
     assert names.index("shop_bus") < names.index("__main__")
+
+
+def test_threads_of_this_package_are_not_told_as_holders() -> None:
+    ended = threading.Event()
+    began = threading.Event()
+
+    def work() -> None:
+        began.set()
+        ended.wait()
+
+    thread = _UnpatchedThread(work)
+    thread.start()
+    try:
+        assert began.wait(30)
+        words = holder_outside([], is_whole_chain=True)
+    finally:
+        ended.set()
+        thread.join(30)
+    assert "opentelemetry" not in words

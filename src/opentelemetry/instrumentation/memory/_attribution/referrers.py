@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.memory._attribution.naming import (
     type_name,
 )
 from opentelemetry.instrumentation.memory._attribution.walk import (
+    OWN_MODULES,
     frame_distance,
     frames,
 )
@@ -113,6 +114,9 @@ def _running_functions() -> list[str]:
     names: dict[str, None] = {}
     for _, frame in frames():
         file = file_name(frame.f_code.co_filename)
+        module = text_at(frame.f_globals, "__name__")
+        if (module or "").startswith(OWN_MODULES):
+            continue
         if file != DYNAMIC_FILE and frame_distance(frame) == 0:
-            names[function_name(frame.f_code, text_at(frame.f_globals, "__name__"))] = None
+            names[function_name(frame.f_code, module)] = None
     return list(names)[:_MOST_FUNCTIONS]
