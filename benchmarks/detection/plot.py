@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from judges import DETECTOR, opinions
+from report import HALVES
 from scoring import reliability
 from series import labels, load
 
@@ -56,12 +57,12 @@ def draw_reliability(path: Path, moments: Mapping[str, Sequence[tuple[float, boo
     """Write the share of leaks by risk, with how often each risk was given, for each half."""
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(6, 6), height_ratios=(3, 1))
     upper.plot((0, 1), (0, 1), color="grey", lw=0.8, ls="--", label="as promised")
-    width = 0.03
+    width = 0.02
     for number, (half, pairs) in enumerate(moments.items()):
         bins = [each for each in reliability(pairs) if each.count]
         risks = [each.mean_risk for each in bins]
-        upper.plot(risks, [each.leak_share for each in bins], marker="o", label=f"{half} half")
-        beside = [(each.mean_risk or 0.0) + (number - 0.5) * width for each in bins]
+        upper.plot(risks, [each.leak_share for each in bins], marker="o", label=HALVES[half])
+        beside = [(each.mean_risk or 0.0) + (number - 1) * width for each in bins]
         lower.bar(beside, [each.count for each in bins], width=width)
     upper.set_ylabel("share that was in a leak")
     upper.set_ylim(-0.02, 1.02)
