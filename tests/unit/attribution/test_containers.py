@@ -10,18 +10,15 @@ import sys
 import threading
 import types
 import weakref
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from opentelemetry.instrumentation.memory._attribution import containers as containers_module
-from opentelemetry.instrumentation.memory._attribution import growth as growth_module
 from opentelemetry.instrumentation.memory._attribution import listing as listing_module
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
-from opentelemetry.instrumentation.memory._attribution.walk import Walk
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
 
@@ -151,24 +148,7 @@ LEAKS: list[tuple[str, Callable[[Any, int], object], str, str]] = [
 ]  # fmt: skip
 
 
-class PatientLists(ObjectLists):
-    """Lists all objects however long it takes."""
-
-    def learn(self) -> Iterator[float]:
-        return iter(())
-
-    def why_not(self, longest_seconds: float = 0.0) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _far_reaching_search() -> Iterator[None]:
-    # A process that runs many tests has more modules than the search goes through.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(growth_module, "Walk", partial(Walk, most_nodes=500_000))
-        # And more objects than could be listed quickly.
-        patch.setattr(containers_module, "ObjectLists", PatientLists)
-        yield
+pytestmark = pytest.mark.usefixtures("far_reaching_search")
 
 
 @pytest.fixture
@@ -181,8 +161,11 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def every_leak(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+def every_leak(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Findings:
     """What is found where everything leaks at once."""
+    request.getfixturevalue("far_reaching_search")
     folder = tmp_path_factory.mktemp("app")
     (folder / "shop_leaks.py").write_text(SOURCE)
     with pytest.MonkeyPatch.context() as patch:

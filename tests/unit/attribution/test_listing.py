@@ -33,8 +33,7 @@ def _collector_is_on() -> Iterator[None]:
     was_enabled = gc.isenabled()
     gc.enable()
     yield
-    if not was_enabled:
-        gc.disable()
+    (gc.enable if was_enabled else gc.disable)()
 
 
 def collected(seconds: float) -> ObjectLists:

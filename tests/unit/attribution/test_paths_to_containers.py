@@ -7,18 +7,16 @@ import importlib
 import queue
 import sys
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opentelemetry.instrumentation.memory._attribution import growth as growth_module
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.cycles import garbage_among
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.referrers import climb, holder_outside
 from opentelemetry.instrumentation.memory._attribution.sizes import bytes_per_entry
-from opentelemetry.instrumentation.memory._attribution.walk import Walk, roots
+from opentelemetry.instrumentation.memory._attribution.walk import roots
 from opentelemetry.instrumentation.memory._sampling.background import _UnpatchedThread
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
@@ -50,12 +48,7 @@ def run(turns, done):
 """
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _far_reaching_search() -> Iterator[None]:
-    # A process that runs many tests has more modules than the search goes through.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(growth_module, "Walk", partial(Walk, most_nodes=500_000))
-        yield
+pytestmark = pytest.mark.usefixtures("far_reaching_search")
 
 
 @pytest.fixture
