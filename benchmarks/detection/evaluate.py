@@ -82,6 +82,8 @@ def evaluate(jobs: Sequence[tuple[str, str | None, Label]], workers: int) -> Res
 
 def ask_rules(wanted: Sequence[Label], judges: Sequence[str]) -> Results:
     """Return how the recording rules did; nothing, and the reason told, without Prometheus."""
+    if not wanted:
+        return {}
     try:
         return {(judge, None): rule_file.outcomes(wanted, judge) for judge in judges}
     except rule_file.RulesUnavailableError as error:
@@ -91,12 +93,12 @@ def ask_rules(wanted: Sequence[Label], judges: Sequence[str]) -> Results:
 
 def chosen(options: argparse.Namespace) -> list[Label]:
     """Return the labels to judge."""
+    known = (*labels(), *random_series.labels())
     if options.only:
-        unknown = set(options.only) - {label.name for label in labels()}
+        unknown = set(options.only) - {label.name for label in known}
         if unknown:
             sys.exit(f"no such series: {', '.join(sorted(unknown))}")
-        return [label for label in labels() if label.name in options.only]
-    known = (*labels(), *random_series.labels())
+        return [label for label in known if label.name in options.only]
     return [label for label in known if options.half in {label.half, "all"}]
 
 

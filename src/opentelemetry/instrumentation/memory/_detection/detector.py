@@ -55,7 +55,7 @@ class LeakDetector:
     A segment raises suspicion under strict limits and keeps it under wider ones. A confirmed leak
     stays confirmed while any live segment is under suspicion.
 
-    Costs about 20 µs a sample and 4 to 160 KiB, whatever the uptime.
+    Costs 20 to 40 µs a sample and 4 to 160 KiB, whatever the uptime.
 
     Args:
         minimum_tick_seconds: Samples closer together than this are averaged.

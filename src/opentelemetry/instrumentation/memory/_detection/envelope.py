@@ -31,8 +31,6 @@ CONFIRMING_BLOCKS: Final = 1
 _LIKE: Final = 3.0
 # A rise is timed by the middle part of its height: between a tenth and nine tenths of it.
 _EDGE: Final = 0.1
-# Rounding must not make a part of a rise too short to divide by.
-_LEAST_AFTER: Final = 1e-6
 # A floor that has risen by less than this share of a later rise stood still before it.
 _STILL: Final = 0.1
 # What was given back counts in full until the series is so many times as old as it was then.
@@ -54,7 +52,8 @@ class Rise(NamedTuple):
         height_given_back: The highest rise of like duration (a third or more) that did not last.
         pace_before: The floor's rise per second in the like time before, as a share of this one's.
         quiet_before: For how long the floor stood still before it, in durations of this rise.
-        share_of_history: Its duration as a share of all that was seen.
+        share_of_history: Its duration as a share of the time since the first sample.
+        share_of_samples: Its samples as a share of all samples; a gap is no history.
         fallen_back: How far below its peak the series is now, as a share of the height.
         rising_share: For how much of its duration it rises, by the middle eight tenths of its
             height: 1 for a line, less where it stands still before or after.
@@ -72,6 +71,7 @@ class Rise(NamedTuple):
     pace_before: float
     quiet_before: float
     share_of_history: float
+    share_of_samples: float
     fallen_back: float
     rising_share: float
     still_share: float
@@ -81,10 +81,10 @@ class Rise(NamedTuple):
 class KeptFloor:
     """What of each past level has never been given back, as a staircase that only rises.
 
-    Samples are averaged in blocks of fixed length. Step i of the staircase says: from that block on
-    the series has stayed at or above this level. A new low removes the steps above it (a monotonic
-    stack, O(1) amortised), and the rise that they stood for is remembered by its duration: it was
-    innocent. It fades once the series is several times as old, unless the level fell lower since.
+    Samples are averaged in blocks of fixed length; of blocks the lowest counts. Step i of the
+    staircase says: from that block on the series has stayed at or above this level. A new low
+    removes the steps above it (a monotonic stack, O(1) amortised), and the rise that they stood for
+    is remembered by its duration: it was innocent. It fades once the series is several times as old, unless the level fell lower since.
     A sawtooth, a batch or a season is a rise that is given back; a cache is one whose
     steps get lower; a leak is one that does neither.
     """
@@ -142,10 +142,12 @@ class KeptFloor:
         area, above, until, largest, peak = 0.0, top, ended, 0.0, max(steps[last + 3 :: _STRIDE])
         longest = WINDOW_BLOCKS // 2 if self.blocks > WINDOW_BLOCKS else WINDOW_BLOCKS
         age = ended - self._first
+        areas: dict[int, float] = {}
         for index in range(last, 0, -_STRIDE):
             began, level, base = steps[index + 1], steps[index + 2], steps[index - 2]
             # Between two steps the floor is taken to rise evenly, else few steps would look bent.
             area += (level + above) / 2 * (until - began)
+            areas[index] = area
             above, until = level, began
             largest = max(largest, level - base)
             peak = max(peak, steps[index + 3])
@@ -164,9 +166,14 @@ class KeptFloor:
             high, high_time = _reached(steps, min(high, last), top - edge, index)
             rising = min((high_time - low_time) / ((1 - 2 * _EDGE) * seconds), 1.0)
             mean = (area / seconds - level) / (top - level)
-            after = max((ended - low_time) / seconds, _LEAST_AFTER)
-            # Before the edge the rise is taken to be half as high as the edge.
-            mean_after = (mean - _EDGE / 2 * (1 - after) - _EDGE * after) / ((1 - _EDGE) * after)
+            # What stands still before the edge must not hide that what follows slows down.
+            timed, begun, after = ended - low_time, level + edge, low + _STRIDE
+            below = top * timed
+            if after <= last:
+                below = areas[after] + (begun + steps[after + 2]) / 2 * (
+                    steps[after + 1] - low_time
+                )
+            mean_after = (below / timed - begun) / (top - begun) if timed > 0 else 1.0
             before = min(seconds, began - self._first)
             earlier = min(earlier, index - _STRIDE)
             while earlier > 0 and steps[earlier + 1] > began - before:
@@ -186,6 +193,7 @@ class KeptFloor:
                 pace_before=rise_before / before * seconds / height if before > 0 else 0.0,
                 quiet_before=(began - steps[still + 1]) / seconds,
                 share_of_history=seconds / age,
+                share_of_samples=blocks / max(self.blocks - 1 - CONFIRMING_BLOCKS, 1),
                 fallen_back=(peak - now_level) / height,
                 rising_share=rising,
                 still_share=max((low_time - began) / seconds - _EDGE * rising, 0.0),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._detection.envelope import Rise
 
-IMPLAUSIBLE: Final = -9.0
+# Lower than any score of a rise that is weighed.
+IMPLAUSIBLE: Final = -100.0
 SUSPECTED_RISK: Final = 0.5
 CONFIRMED_RISK: Final = 0.9
 WITHDRAWN_RISK: Final = 0.2
@@ -111,7 +112,7 @@ def features(rise: Rise, *, is_urgent: bool = False) -> dict[str, float]:
     The less of the history it takes up, the more it needs, unless there is no time to wait.
     """
     rising = max(rise.rising_share, LEAST_RISING)
-    share = 1.0 if is_urgent else min(1.0, rising * rise.share_of_history / _BRIEF)
+    share = 1.0 if is_urgent else min(1.0, rising * rise.share_of_samples / _BRIEF)
     quiet = min((rise.quiet_before + rise.still_share) / rising, _MOST_QUIET)
     return {
         "duration": math.log(rise.samples * rising * share / 300),

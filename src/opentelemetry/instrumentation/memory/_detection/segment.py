@@ -23,7 +23,10 @@ _FIRST_JUDGED_BLOCK: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The most leak-like rise of one segment at one scale; scores are log odds."""
+    """The most leak-like rise of one segment at one scale; scores are log odds.
+
+    It is as long as it rises, without a standstill at either end.
+    """
 
     raise_score: float = risk.IMPLAUSIBLE
     hold_score: float = risk.IMPLAUSIBLE
@@ -142,12 +145,12 @@ def _judge(floor: KeptFloor, resident_bytes: float, limit_bytes: float | None) -
     if tallest is None:
         return _NOTHING
     described = chosen or tallest
+    rising = max(described.rising_share, risk.LEAST_RISING)
     return Judgement(
         raise_score=raised,
         hold_score=held,
-        bytes_per_second=described.bytes_per_second
-        / max(described.rising_share, risk.LEAST_RISING),
-        seconds=described.seconds,
+        bytes_per_second=described.bytes_per_second / rising,
+        seconds=described.seconds * rising,
         height_bytes=described.height,
         obstacle=risk.obstacle(tallest, resident_bytes, limit_bytes, risk.RAISE),
     )
