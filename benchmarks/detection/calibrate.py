@@ -9,8 +9,9 @@ threshold that suits it best. What counts is what a user sees, asked after every
 alarm in a quiet series, or before its leak, counts once), the catalogue weighing two fifths and
 each kind of random series one; less half of what the median delay exceeds a quarter of the run. The
 best is flat: the weights in use are rounded, and the threshold in use is higher than the best one,
-which would find more of the short runs' leaks at the price of more false alarms. Nothing of the
-test half is read.
+which would find more of the short runs' leaks at the price of more false alarms. Simpler than
+`scoring.py`: a leak counts as found by any alarm while it lasts, and one that is missed as late as
+its whole run. Nothing of the test half is read.
 """
 
 from __future__ import annotations

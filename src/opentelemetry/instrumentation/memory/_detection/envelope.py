@@ -84,9 +84,9 @@ class KeptFloor:
     Samples are averaged in blocks of fixed length; of blocks the lowest counts. Step i of the
     staircase says: from that block on the series has stayed at or above this level. A new low
     removes the steps above it (a monotonic stack, O(1) amortised), and the rise that they stood for
-    is remembered by its duration: it was innocent. It fades once the series is several times as old, unless the level fell lower since.
-    A sawtooth, a batch or a season is a rise that is given back; a cache is one whose
-    steps get lower; a leak is one that does neither.
+    is remembered by its duration: it was innocent. It fades once the series is several times as
+    old, unless the level fell lower since. A sawtooth, a batch or a season is a rise that is given
+    back; a cache is one whose steps get lower; a leak is one that does neither.
     """
 
     def __init__(self, block_samples: int) -> None:

@@ -90,15 +90,16 @@ _BRIEF: Final = 0.3
 # But not where the limit is so few heights away.
 _URGENT_HEIGHTS: Final = 2.0
 
-# Found on the labelled catalogue's tuning half and on random series, by
-# `benchmarks/detection/calibrate.py`.
+# Those of concavity and quiet were found on the labelled catalogue's tuning half and on random
+# series, by `benchmarks/detection/calibrate.py`; that of duration sets the scale of the others.
 _WEIGHTS: Final = {
     "duration": 1.34,
     "concavity": -30.00,
     "quiet_before": 1.50,
 }
 _INTERCEPT: Final = 0.60
-# Risk is 0.9 from where the verdict is "confirmed"; `evaluate.py` prints how far that is true.
+# Where a verdict is confirmed was chosen: patient, beside what `calibrate.py` finds best.
+# `evaluate.py` prints how far the risk can be believed.
 _SCORE_AT_HALF: Final = -1.1
 _SHARPNESS: Final = math.log(9) / 1.5
 
