@@ -25,7 +25,7 @@ from scripts.make_leak_rules import ONE_WINDOW
 from visitors import visitors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 REPORT_SECONDS = 15
 CONFIRMED = {"risk": 0.9, "by rule": ONE_WINDOW}
@@ -110,6 +110,8 @@ def _look(fleet: Fleet, options: argparse.Namespace, start_judges: Callable[[], 
             report_at += REPORT_SECONDS
             print(f"\nafter {seconds:.0f} s\n{table(fleet)}", flush=True)
     print(f"\nat the end\n{table(fleet)}", flush=True)
+    if not any(_is_confirmed(each) for each in fleet.seen.values()):
+        print("no verdict by now: that takes about 300 seconds", flush=True)
 
 
 def _each_second(total_seconds: float) -> Iterator[float]:
@@ -121,8 +123,11 @@ def _each_second(total_seconds: float) -> Iterator[float]:
 
 
 def _is_every_leak_confirmed(fleet: Fleet) -> bool:
-    leaking = [each for name, each in fleet.seen.items() if name.endswith("leaking")]
-    return all(each.get(of, 0) >= risk for each in leaking for of, risk in CONFIRMED.items())
+    return all(_is_confirmed(each) for name, each in fleet.seen.items() if name.endswith("leaking"))
+
+
+def _is_confirmed(seen: Mapping[str, float]) -> bool:
+    return all(seen.get(of, 0) >= risk for of, risk in CONFIRMED.items())
 
 
 if __name__ == "__main__":

@@ -350,6 +350,8 @@ def test_scores_in_the_readme_are_those_that_were_measured() -> None:
     measured = rows(ROOT / "benchmarks" / "detection" / "README.md")
     assert len(shown) > 2
     assert set(shown) <= set(measured)
+    of_rules = (ROOT / "docs" / "leak-rules.md").read_text().splitlines()
+    assert {line for line in of_rules if line.startswith("| recording rules")} <= set(measured)
 
 
 def test_every_subcommand_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:

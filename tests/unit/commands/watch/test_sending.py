@@ -110,6 +110,12 @@ def test_own_metrics_count_every_reason() -> None:
     assert {texts(point)["reason"] for point in points} == set(REASONS)
 
 
+def test_no_own_metric_is_sent_without_a_kind_while_nothing_is_known() -> None:
+    request = OwnMetrics({"service.name": "w"}, 1).request(Tally(), {}, {})
+    metrics = request.resource_metrics[0].scope_metrics[0].metrics
+    assert all(each.WhichOneof("data") is not None for each in metrics)
+
+
 class Heard:
     """Listens on loopback, and remembers the last request."""
 

@@ -150,10 +150,12 @@ class OwnMetrics:
             of_scope.metrics.add(name=metric, unit=unit).gauge.data_points.add(
                 time_unix_nano=now, as_int=level
             )
-        series = of_scope.metrics.add(name="memory.watch.series", unit="{process}")
-        for state, count in sorted(states.items()):
-            point = series.gauge.data_points.add(time_unix_nano=now, as_int=count)
-            point.attributes.add(key="process.memory.leak.state").value.string_value = state
+        # A metric without a point has no kind, and a collector calls that an error.
+        if states:
+            series = of_scope.metrics.add(name="memory.watch.series", unit="{process}")
+            for state, count in sorted(states.items()):
+                point = series.gauge.data_points.add(time_unix_nano=now, as_int=count)
+                point.attributes.add(key="process.memory.leak.state").value.string_value = state
         for metric, unit, value in (
             ("memory.watch.points", "{point}", tally.points),
             ("memory.watch.samples", "{sample}", tally.samples),
