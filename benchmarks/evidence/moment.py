@@ -41,7 +41,11 @@ def main() -> None:
     native = Noting(sampler._native._probe)  # noqa: SLF001 - nobody else may stand between
     sampler._native._probe = native  # type: ignore[assignment]  # noqa: SLF001
     marked_at: list[float] = []
-    sampler.before_reading = lambda: marked_at.append(time.monotonic())
+
+    def note() -> None:
+        marked_at.append(time.monotonic())
+
+    sampler.before_reading = note
     is_over = threading.Event()
 
     def work() -> None:

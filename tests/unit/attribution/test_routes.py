@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,14 @@ def sample(seconds: float, live_bytes: int, *, age: float = 0.0, pid: int = 1) -
         python_heap_age_seconds=age,
         native_heap_age_seconds=0.0,
     )
+
+
+def marked(counter: RouteCounter, seconds: float, live_bytes: int) -> MemorySample:
+    """Return a sample read as the sampler reads it."""
+    tell, read = counter.mark(), sample(seconds, live_bytes)
+    assert tell is not None
+    tell(read)
+    return read
 
 
 def test_server_spans_are_counted_by_method_and_route(
@@ -302,11 +311,132 @@ def test_counts_are_those_of_the_moment_before_the_sample(counter: RouteCounter)
     counter.start()
     counter.observe(sample(0.0, 1000))
     run_once("/a")
-    counter.mark()
+    own = marked(counter, 0.5, 1500)
     run_once("/a")  # while the sample is read
-    counter.observe(sample(0.5, 1500))
+    counter.observe(own)
     counter.observe(sample(1.0, 2000))
     assert list(counter.records()[0].columns["/a"]) == [1, 1]
+
+
+def test_counts_until_a_later_sample_are_not_put_beside_an_earlier_one(
+    counter: RouteCounter,
+) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    run_once("/a")
+    own = marked(counter, 0.5, 1500)
+    run_once("/a")
+    marked(counter, 0.6, 9000)  # by a metric reader
+    counter.observe(own)
+    assert list(counter.records()[0].columns["/a"]) == [1]
+    run_once("/a")
+    counter.observe(marked(counter, 1.0, 2000))
+    assert list(counter.records()[0].columns["/a"]) == [1, 2]
+
+
+def test_counts_of_a_sample_that_could_not_be_read_are_not_lost(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    run_once("/a")
+    counter.mark()
+    run_once("/a")
+    counter.observe(marked(counter, 0.5, 1500))
+    assert list(counter.records()[0].columns["/a"]) == [2]
+
+
+def test_counts_while_nobody_observes_are_kept_in_bounded_space(counter: RouteCounter) -> None:
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    for index in range(100):
+        run_once("/a")
+        last = marked(counter, 0.5 + index, 1500)
+    assert len(counter._marks) < 20
+    counter.observe(last)
+    assert list(counter.records()[0].columns["/a"]) == [100]
+
+
+def test_counts_do_not_change_while_they_are_put_beside_bytes(
+    counter: RouteCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = RouteRecord.append
+    added: list[Counter[str]] = []
+
+    def append_while_a_reader_marks(
+        record: RouteRecord, seconds: float, growth: float, finished: Finished, era: int
+    ) -> None:
+        before = Counter(finished.counts)
+        run_once("/new")
+        reader = threading.Thread(target=counter.mark)
+        reader.start()
+        reader.join()
+        added.append(finished.counts - before)
+        append(record, seconds, growth, finished, era)
+
+    monkeypatch.setattr(RouteRecord, "append", append_while_a_reader_marks)
+    counter.start()
+    counter.observe(sample(0.0, 1000))
+    run_once("/a")
+    counter.observe(sample(0.5, 1500))
+    assert added == [Counter(), Counter()]
+
+
+def test_what_has_ended_counts_nothing_again(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    before = provider._active_span_processor._span_processors
+    counter.detach()
+    counter.attach(provider)
+    counter.start()
+    counter.attach(provider)
+    counter.observe(sample(0.0, 1000))
+    assert counter.mark() is None
+    assert not REQUESTS.is_counting
+    assert provider._active_span_processor._span_processors == before
+
+
+def test_an_end_while_counting_starts_is_an_end(
+    counter: RouteCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = REQUESTS.start_counting
+
+    def end_meanwhile() -> None:
+        ending = threading.Thread(target=counter.detach)
+        ending.start()
+        ending.join()
+        start()
+
+    monkeypatch.setattr(REQUESTS, "start_counting", end_meanwhile)
+    counter.start()
+    assert not REQUESTS.is_counting
+    assert not counter.is_watching
+
+
+def test_two_threads_that_attach_add_one_processor(counter: RouteCounter) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.added: list[object] = []
+            self.is_asked = threading.Event()
+
+        @property
+        def sampler(self) -> None:
+            if self.is_asked.is_set():
+                return
+            self.is_asked.set()
+            # The other one goes first, as far as it is let.
+            other = threading.Thread(target=counter.attach, args=(self,))
+            other.start()
+            other.join()
+
+        def add_span_processor(self, processor: object) -> None:
+            self.added.append(processor)
+
+    slow = Slow()
+    counter.detach()
+    counter = RouteCounter(SystemClock())
+    counter.start()
+    counter.attach(slow)
+    assert len(slow.added) == 1
+    counter.detach()
 
 
 def test_a_request_is_in_flight_until_it_ends(

@@ -116,11 +116,36 @@ def test_who_counts_is_called_before_any_source_is_read(clock: FakeClock) -> Non
     probes = fake_probes()
     each = sampler(clock, probes)
     reads: list[int] = []
-    each.before_reading = lambda: reads.append(probes.objects.reads)  # type: ignore[attr-defined]
+
+    def note() -> None:
+        reads.append(probes.objects.reads)  # type: ignore[attr-defined]
+
+    each.before_reading = note
     taken(each)
     clock.wait(10)
     taken(each)
     assert reads == [0, 1]
+
+
+def test_who_counts_is_told_the_sample_that_the_counts_belong_to(clock: FakeClock) -> None:
+    each = sampler(clock, fake_probes())
+    told: list[MemorySample] = []
+    each.before_reading = lambda: told.append
+    assert [taken(each)] == told
+
+
+def test_a_counter_that_fails_stops_no_samples(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise KeyError
+
+    each = sampler(clock, fake_probes())
+    each.before_reading = fail
+    first = taken(each)
+    clock.wait(10)
+    assert taken(each) is not first
+    assert len(caplog.records) == 1
 
 
 def test_dear_source_is_reused_with_its_age_and_the_parts_still_add_up(clock: FakeClock) -> None:

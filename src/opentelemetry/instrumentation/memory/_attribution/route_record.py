@@ -34,6 +34,13 @@ class Finished:
     begun: int = 0
     carried: list[tuple[str, int]] = field(default_factory=list)
 
+    def add(self, later: Finished, most_carried: int) -> None:
+        """Add what happened next."""
+        self.counts.update(later.counts)
+        self.stands_for += later.stands_for
+        self.begun += later.begun
+        self.carried = [*self.carried, *later.carried][-most_carried:]
+
 
 class RouteRecord:
     """What happened in each interval; when it is full, neighbours are put together in pairs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.config import MemoryConfig
 
+_logger = logging.getLogger(__name__)
+
 # Four sources can be dear (pymalloc, malloc, limits, status); together they keep the budget.
 _METERED_SOURCES: Final = 4
 # Limits are changed by people, not by the millisecond.
@@ -32,7 +35,8 @@ class Sampler:
 
     `latest` is published by plain assignment and may be read from any thread without a lock.
     `before_reading` is called just before the sources are read, so that counts may be noted that
-    are of the same moment.
+    are of the same moment; what it returns is called with the sample. When it fails, samples go on
+    without it.
 
     Args:
         config: Intervals and budget.
@@ -67,7 +71,7 @@ class Sampler:
         self.history = History()
         self.latest: MemorySample | None = None
         self.risk = 0.0
-        self.before_reading: Callable[[], None] | None = None
+        self.before_reading: Callable[[], Callable[[MemorySample], None] | None] | None = None
 
     def take(self) -> MemorySample | None:
         """Read every source that may be read now, publish the sample and return it.
@@ -81,9 +85,10 @@ class Sampler:
         try:
             if self._is_closed or self.latest is not before:
                 return self.latest
-            if self.before_reading is not None:
-                self.before_reading()
+            tell = self._note_moment()
             sample = self._read()
+            if tell is not None:
+                tell(sample)
             self._observe_pace(sample)
             self.history.append(sample)
             self.latest = sample
@@ -133,6 +138,17 @@ class Sampler:
         self._objects.rest_like(parent._objects, now)
         self._native.rest_like(parent._native, now)
         self._limit.rest_like(parent._limit, now, is_common=True)
+
+    def _note_moment(self) -> Callable[[MemorySample], None] | None:
+        note = self.before_reading
+        if note is None:
+            return None
+        try:
+            return note()
+        except Exception:
+            self.before_reading = None
+            _logger.exception("requests are no longer counted beside samples of the memory")
+            return None
 
     def _read(self) -> MemorySample:
         now = self._clock.now()
