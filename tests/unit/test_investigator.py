@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opentelemetry.instrumentation.memory import _investigator
 from opentelemetry.instrumentation.memory._investigator import (
     COOLDOWN_SECONDS,
     THREAD_NAME,
@@ -119,6 +120,21 @@ def test_suspicion_is_looked_into_with_its_segment_and_pace(
     assert inquiry.cases[0].bytes_per_second == 1000
     assert investigator.evidence is not None
     assert investigator.evidence.sites == (SITE,)
+
+
+def test_an_end_that_comes_while_an_investigation_is_made_is_an_end(
+    investigator: Investigator, inquiry: GatedInquiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = _investigator.background
+
+    def end_meanwhile(*arguments: Any) -> Any:
+        investigator.stop(PATIENCE_SECONDS)
+        return make(*arguments)
+
+    monkeypatch.setattr(_investigator, "background", end_meanwhile)
+    investigator.notice(verdict("suspected"), sample())
+    assert not investigator.is_under_way()
+    assert not inquiry.cases
 
 
 def test_one_suspicion_is_looked_into_once(

@@ -120,6 +120,17 @@ def test_alarm_has_requests_counted_at_the_moment_of_each_sample(
     response.stop(PATIENCE_SECONDS)
 
 
+def test_nothing_is_watched_when_the_end_comes_while_casework_is_loaded(
+    make: Callable[[MemoryConfig], Response],
+) -> None:
+    response = make(MemoryConfig(request_watch_bytes=MIB))
+    response.stop(PATIENCE_SECONDS)
+    response.load()
+    assert REQUESTS.watch is None
+    response.notice(verdict("suspected"), sample())
+    assert not REQUESTS.is_counting
+
+
 def test_alarm_calls_for_nothing_where_evidence_is_switched_off(
     make: Callable[[MemoryConfig], Response],
 ) -> None:

@@ -105,8 +105,10 @@ class Casework:
 
     def stop(self, timeout_seconds: float) -> None:
         """End what is under way, for good."""
-        self.investigator.stop(timeout_seconds)
+        self._sampler.before_reading = None
+        # First: it takes no time, while the thread of an investigation may.
         self._routes.detach()
+        self.investigator.stop(timeout_seconds)
 
     def snapshot(self, reason: SnapshotReason) -> dict[str, Any]:
         """Return a snapshot's document of what is known now; write it where a directory is set."""

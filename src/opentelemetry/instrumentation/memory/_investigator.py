@@ -189,6 +189,10 @@ class Investigator:
         self._investigation = investigation
         thread = background(partial(self._run, investigation, stop, native_id()), THREAD_NAME)
         self._thread, self._stop, self._is_looking = thread, stop, True
+        if self._is_stopped:
+            # By another thread, which may not have seen this one yet.
+            self._thread = self._investigation = None
+            return
         try:
             thread.start()
         except RuntimeError:

@@ -37,6 +37,7 @@ class Response:
         self._near_limit = NearLimit()
         self._requests: set[Occasion] = set()
         self._casework: Casework | None = None
+        self._is_stopped = False
         self.without_forks: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
@@ -95,6 +96,9 @@ class Response:
             # Another thread may have been here first.
             if self._casework is None:
                 self._casework = Casework(self._surroundings, self.without_forks)
+                if self._is_stopped:
+                    # Meanwhile, or before: a snapshot may still be wanted, but nothing that runs.
+                    self._casework.stop(0.0)
             return self._casework
 
     def notice(self, verdict: LeakVerdict, sample: MemorySample) -> None:
@@ -118,5 +122,6 @@ class Response:
 
     def stop(self, timeout_seconds: float) -> None:
         """End an investigation that is under way, for good."""
+        self._is_stopped = True
         if self._casework is not None:
             self._casework.stop(timeout_seconds)
