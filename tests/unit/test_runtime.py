@@ -10,6 +10,7 @@ import pytest
 from tests.fakes import MIB, FakeClock, FakeProbe, fake_probes
 
 from opentelemetry.instrumentation.memory import _runtime
+from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._probes.base import Allocator
 from opentelemetry.instrumentation.memory._roles import process_role
 from opentelemetry.instrumentation.memory._runtime import Runtime
@@ -143,6 +144,29 @@ def test_samples_are_judged_on_when_evidence_cannot_be_gathered(
     process.consider_and_learn(sample)
     assert caplog.text.count("no more evidence") == 1
     assert process.judge.verdict is not None
+
+
+def test_requests_are_counted_no_more_when_evidence_cannot_be_gathered(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    runtime.start()
+    runtime.end_thread()
+    process = next(iter(runtime._processes.values()))
+    response = type(process.response)(process.response._surroundings)
+    process.response = response
+    routes = response.load()._routes
+    routes.start()
+    assert REQUESTS.is_counting
+    sample = runtime.latest_sample()
+    assert sample is not None
+    monkeypatch.setattr(process.response, "notice", fail)
+    process.consider_and_learn(sample)
+    assert not REQUESTS.is_counting
+    assert process.sampler.before_reading is None
+    assert runtime.sample_for_collection() is not None
 
 
 def test_what_an_investigation_takes_up_is_not_judged(

@@ -74,6 +74,9 @@ class Process:
             # Samples and verdicts go on without it.
             self.is_responding = False
             _logger.exception("no more evidence is gathered in this process")
+            # Nobody would end what it has begun: requests are counted for a reader.
+            with contextlib.suppress(Exception):
+                self.response.stop(0.0)
 
     def is_sampled(self) -> bool:
         """Tell whether a thread takes samples."""
