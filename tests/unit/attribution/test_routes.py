@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import ProxyTracerProvider, SpanKind, set_span_in_context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    ProxyTracerProvider,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS, Tally
@@ -100,7 +108,12 @@ def test_server_spans_are_counted_by_method_and_route(
     for _ in range(3):
         serve(provider, "/users/{id}", http_method="GET")
     serve(provider, "/users/{id}", http_method="POST")
-    assert counted() == {"GET /users/{id}": 3, "POST /users/{id}": 1}
+    serve(provider, "/users/{id}", http_method="BREW")
+    assert counted() == {
+        "GET /users/{id}": 3,
+        "POST /users/{id}": 1,
+        "_OTHER /users/{id}": 1,
+    }
 
 
 def test_nothing_is_counted_before_start_nor_after_stop(
@@ -201,7 +214,22 @@ def test_the_sampler_tells_the_probability(sampler: Any, probability: float) -> 
 
 @pytest.mark.parametrize(
     ("state", "probability"),
-    [("th:0", 1.0), ("th:8", 0.5), ("rv:1;th:c", 0.25), ("th:zz", None), ("rv:1", None)],
+    [
+        ("th:0", 1.0),
+        ("th:8", 0.5),
+        ("rv:1;th:c", 0.25),
+        ("th:aaaaaaaaaaaaab", 0.33),
+        ("th:fff", 0.00024),
+        ("th:ffffffffffffff", None),
+        ("th:zz", None),
+        ("th:-1", None),
+        ("th:+8", None),
+        ("th:1_0", None),
+        ("th: 8", None),
+        ("th:", None),
+        ("th:000000000000000", None),
+        ("rv:1", None),
+    ],
 )
 def test_the_trace_state_tells_the_probability(state: str, probability: float | None) -> None:
     assert _probability_of(state) == probability
@@ -253,9 +281,51 @@ def test_what_belongs_to_one_request_is_cut_from_a_name(route: str, name: str) -
     assert route_name(None, route) == name
 
 
-def test_only_a_method_is_put_before_a_route() -> None:
+def test_only_a_known_method_is_put_before_a_route() -> None:
     assert route_name("GET", "/a") == "GET /a"
-    assert route_name("ann@example.org", "/a") == "/a"
+    assert route_name("ann@example.org", "/a") == "_OTHER /a"
+    assert route_name("ANN", "/a") == "_OTHER /a"
+
+
+def test_what_a_client_chooses_makes_few_keys(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    remote = set_span_in_context(
+        NonRecordingSpan(
+            SpanContext(
+                1,
+                1,
+                is_remote=True,
+                trace_flags=TraceFlags(1),
+                trace_state=TraceState([("ot", "th:ffffffffffffff")]),
+            )
+        )
+    )
+    for index in range(50):
+        span = provider.get_tracer("test").start_span("x", remote, kind=SpanKind.SERVER)
+        span.set_attributes({"http.route": "/a", "http.method": f"X{index}"})
+        span.end()
+    assert len(REQUESTS.finished._by_key) == 1
+    assert REQUESTS.finished.take() == ({"_OTHER /a": 50}, 50.0)
+
+
+def test_what_was_counted_is_forgotten_at_the_end(
+    provider: TracerProvider, counter: RouteCounter
+) -> None:
+    counter.start()
+    serve(provider, "/a")
+    with track("export"):
+        pass
+    counter.stop()
+    assert not REQUESTS.finished._by_key
+    assert not REQUESTS.tracked._by_key
+
+
+def test_a_span_of_another_kind_of_sdk_is_no_error(counter: RouteCounter) -> None:
+    counter.start()
+    counter._spans.on_start(object())
+    counter._spans.on_end(object())
 
 
 def test_an_interval_has_growth_and_counts(counter: RouteCounter) -> None:

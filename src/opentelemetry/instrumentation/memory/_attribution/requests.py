@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._attribution.request_watch import RequestWatch
 
 Key = tuple["str | None", str, float]
-"""Method, route as it was told, and the probability that such a request is seen."""
+"""Method, route as it was told, and the probability that such a request is seen.
+
+Keys are kept, so no part of one is free for a client to choose.
+"""
 
 _MOST_KEYS: Final = 10 * MOST_NAMES
 # Of requests that outlast an era, as many are noted between two looks; a service with more of them
@@ -133,9 +136,7 @@ class Requests:
 
     def start_counting(self) -> None:
         """Begin anew, with empty tables."""
-        self.era, self.era_began_ns, self._era_ends = 0, 0, []
-        self.begun, self.finished = Counter(), Tally()
-        self.track_begun, self.tracked = Counter(), Tally()
+        self._forget()
         self.is_counting = True
 
     def close_era(self, now_ns: int) -> None:
@@ -153,8 +154,14 @@ class Requests:
         return self.era - len(ends) + bisect_right(ends, moment_ns)
 
     def stop_counting(self) -> None:
-        """Count no more."""
+        """Count no more, and forget."""
         self.is_counting = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self.era, self.era_began_ns, self._era_ends = 0, 0, []
+        self.begun, self.finished = Counter(), Tally()
+        self.track_begun, self.tracked = Counter(), Tally()
 
 
 REQUESTS: Final = Requests()

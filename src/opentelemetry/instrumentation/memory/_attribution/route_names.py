@@ -23,14 +23,22 @@ _PERSONAL: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"\d{3,}|(?<=[-_.~])\d+")
 _IS_TEMPLATE: Final = re.compile(r"[{<:(\[*].*")
-_IS_METHOD: Final = re.compile(r"[A-Z]{1,12}")
+_METHODS: Final = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+)
+_OTHER_METHOD: Final = "_OTHER"
 _ALLOWED: Final = re.compile(r"[^\w{}<>:.*()\[\]+?$^|\\/ …-]")
 
 
 def route_name(method: str | None, route: str) -> str:
     """Return how a route is called, such as `GET /users/{id}`."""
     name = template(route)
-    return f"{method} {name}" if method and _IS_METHOD.fullmatch(method) else name
+    return f"{known_method(method)} {name}" if method else name
+
+
+def known_method(method: str) -> str:
+    """Return the method, or `_OTHER` as in the semantic conventions: a client may send any."""
+    return method if method in _METHODS else _OTHER_METHOD
 
 
 def template(text: str) -> str:

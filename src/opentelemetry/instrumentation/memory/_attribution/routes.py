@@ -7,6 +7,7 @@ wants to know, this one looks at one attribute and is done.
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import NonRecordingSpan, SpanKind, set_span_in_context
@@ -14,6 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanKind, set_span_in_context
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._attribution.route_names import (
     OTHER,
+    known_method,
     route_name,
 )
 
@@ -26,6 +28,10 @@ _CONSUMER: Final = SpanKind.CONSUMER
 _MOST_DEEP: Final = 4
 _THRESHOLD_DIGITS: Final = 14
 _THRESHOLDS: Final = 16**_THRESHOLD_DIGITS
+_IS_THRESHOLD: Final = re.compile(r"[0-9a-f]{1,14}", re.ASCII)
+# The trace state comes with the request. One that claims to stand for more than this is not
+# believed: it would outweigh all others.
+_LEAST_PROBABILITY: Final = 1e-4
 _LOCK_TIMEOUT_SECONDS: Final = 0.1
 _TASK_NAMES: Final = (
     "celery.task_name",
@@ -80,24 +86,26 @@ class SpanCounter:
         watch = REQUESTS.watch
         if not REQUESTS.is_counting and watch is None:
             return
-        if self._provider is None or not _is_request(span):
-            return
-        if REQUESTS.is_counting:
-            next(REQUESTS.begun.ticks)
-        if watch is not None:
-            # Never raise into the application.
-            with contextlib.suppress(Exception):
+        # Never raise into the application; `try` is free, unlike contextlib.suppress.
+        try:
+            if self._provider is None or not _is_request(span):
+                return
+            if REQUESTS.is_counting:
+                next(REQUESTS.begun.ticks)
+            if watch is not None:
                 watch.begin(span.context.span_id, span)
+        except Exception:  # noqa: BLE001, S110 - as said
+            pass
 
     def on_end(self, span: Any) -> None:
         """Count a span that has ended; its route may have been set as late as now."""
         watch = REQUESTS.watch
         if not REQUESTS.is_counting and watch is None:
             return
-        if self._provider is None or not _is_request(span):
-            return
-        # Never raise into the application; `try` is free, unlike contextlib.suppress.
+        # As above.
         try:
+            if self._provider is None or not _is_request(span):
+                return
             if REQUESTS.is_counting:
                 key = self._key(span)
                 finished = REQUESTS.finished
@@ -133,7 +141,7 @@ class SpanCounter:
         if route is None:
             return None, attributes.get("rpc.method") or OTHER, probability
         method = attributes.get("http.request.method") or attributes.get("http.method")
-        return method, route, probability
+        return method and known_method(method), route, probability
 
     def _name(self, span: Any) -> str:
         method, route, _ = self._key(span)
@@ -173,10 +181,11 @@ def _probability_of(state: str | None) -> float | None:
     """Return the probability that `ot=th:…` of a trace state tells (OpenTelemetry, sampling)."""
     for pair in (state or "").split(";"):
         name, _, value = pair.partition(":")
-        if name == "th" and 0 < len(value) <= _THRESHOLD_DIGITS:
-            try:
-                rejected = int(value.ljust(_THRESHOLD_DIGITS, "0"), 16)
-            except ValueError:
+        if name == "th" and _IS_THRESHOLD.fullmatch(value):
+            rejected = int(value.ljust(_THRESHOLD_DIGITS, "0"), 16)
+            probability = (_THRESHOLDS - rejected) / _THRESHOLDS
+            if probability < _LEAST_PROBABILITY:
                 return None
-            return (_THRESHOLDS - rejected) / _THRESHOLDS
+            # Two digits: it is part of a key, and there must not be many of those.
+            return float(f"{probability:.2g}")
     return None
