@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import threading
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
+from wsgiref.handlers import SimpleHandler
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import fastapi
 import flask
 import pytest
 import uvicorn
+from tests.fakes import FakeClock
 
+from opentelemetry.instrumentation.memory._attribution.request_watch import RequestWatch
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._attribution.route_names import OTHER
 from opentelemetry.instrumentation.memory.middleware import (
@@ -29,7 +34,7 @@ def _counting() -> Iterator[None]:
     REQUESTS.start_counting()
     yield
     REQUESTS.stop_counting()
-    REQUESTS.has_middleware = False
+    REQUESTS.has_middleware, REQUESTS.watch = False, None
 
 
 def counted() -> dict[str, int]:
@@ -161,3 +166,41 @@ def test_start_response_may_be_called_by_keyword() -> None:
 
     MemoryWsgiMiddleware(app, route=lambda _: "/a")({"REQUEST_METHOD": "GET"}, start_response)
     assert told == [("500 Oops", [], None)]
+
+
+def test_a_body_of_one_block_keeps_its_content_length() -> None:
+    def app(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"whole"]
+
+    served = MemoryWsgiMiddleware(app, route=lambda _: "/a")
+    sent = io.BytesIO()
+    environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
+    SimpleHandler(io.BytesIO(), sent, io.StringIO(), environ).run(served)
+    assert b"Content-Length: 5" in sent.getvalue()
+
+
+def test_a_body_without_a_length_gets_none() -> None:
+    app = MemoryWsgiMiddleware(lambda _, __: iter([b"a"]), route=lambda _: "/a")
+    assert not hasattr(app({"REQUEST_METHOD": "GET"}, None), "__len__")
+
+
+def test_a_method_that_a_client_made_up_is_one_of_the_others() -> None:
+    app = MemoryWsgiMiddleware(lambda _, __: [b"a"], route=lambda _: "/a")
+    app({"REQUEST_METHOD": "BREW"}, None).close()  # type: ignore[attr-defined]
+    assert list(REQUESTS.finished._by_key) == [("_OTHER", "/a", 1.0)]
+
+
+def test_a_body_that_is_dropped_without_a_close_does_not_blind_the_watch() -> None:
+    told: list[tuple[int, str]] = []
+    levels = iter((0, 1000, 6000))
+    watch = RequestWatch(
+        1000, lambda: next(levels), lambda size, route, _: told.append((size, route)), FakeClock()
+    )
+    REQUESTS.watch = watch
+    app = MemoryWsgiMiddleware(lambda _, __: [b"a"], route=lambda _: "/a")
+    app({"REQUEST_METHOD": "GET"}, None)
+    gc.collect()
+    body: Any = app({"REQUEST_METHOD": "GET"}, None)
+    body.close()
+    assert told == [(5000, "GET /a")]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
-from opentelemetry.instrumentation.memory._attribution.route_names import OTHER, route_name
+from opentelemetry.instrumentation.memory._attribution.route_names import (
+    OTHER,
+    known_method,
+    route_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
@@ -72,23 +76,24 @@ class MemoryWsgiMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve one request, count it when its body has been sent."""
-        request = _Request(environ, environ.get("REQUEST_METHOD"), self._route)
-        request.begin()
-        if not request.is_wanted():
+        if not REQUESTS.is_counting and REQUESTS.watch is None:
+            REQUESTS.has_middleware = True
             # The server may know this body: a file that it can send by itself.
             return self.app(environ, start_response)
+        request = _Request(environ, environ.get("REQUEST_METHOD"), self._route)
+        request.begin()
         try:
-            body = self.app(environ, request.noting(start_response))
+            body = self.app(environ, partial(request.start, start_response))
         except BaseException:
             request.end()
             raise
-        return _Body(body, request)
+        return _SizedBody(body, request) if hasattr(body, "__len__") else _Body(body, request)
 
 
 class _Request:
     """One request under way."""
 
-    __slots__ = ("_ask", "_era", "_has_ended", "_known", "_method", "_where")
+    __slots__ = ("__weakref__", "_ask", "_era", "_has_ended", "_known", "_method", "_where")
 
     def __init__(self, where: Any, method: str | None, ask: Callable[[Any], str | None]) -> None:
         self._where = where
@@ -98,18 +103,10 @@ class _Request:
         self._known: str | None = None
         self._era = 0
 
-    def is_wanted(self) -> bool:
-        """Tell whether anybody wants to know of requests just now."""
-        return REQUESTS.is_counting or REQUESTS.watch is not None
-
-    def noting(self, start_response: Any) -> Any:
-        """Return a `start_response` that looks for the route: Flask forgets it at the end."""
-
-        def start(*arguments: Any, **named: Any) -> Any:
-            self._known = self._route()
-            return start_response(*arguments, **named)
-
-        return start
+    def start(self, start_response: Any, /, *arguments: Any, **named: Any) -> Any:
+        """Start a WSGI response, and look for the route: Flask forgets it at the end."""
+        self._known = self._route()
+        return start_response(*arguments, **named)
 
     def begin(self) -> None:
         REQUESTS.has_middleware = True
@@ -118,8 +115,12 @@ class _Request:
             self._era = REQUESTS.era
         watch = REQUESTS.watch
         if watch is not None:
-            with suppress(Exception):
-                watch.begin(id(self))
+            # Never raise into the application; `try` is free, unlike contextlib.suppress.
+            try:  # noqa: SIM105 - as said
+                # Not every server closes every body: this is forgotten with the request.
+                watch.begin(id(self), self)
+            except Exception:  # noqa: BLE001, S110 - as said
+                pass
 
     def end(self) -> None:
         if self._has_ended:
@@ -128,28 +129,35 @@ class _Request:
         watch = REQUESTS.watch
         if not REQUESTS.is_counting and watch is None:
             return
-        # Never raise into the application.
-        with suppress(Exception):
+        # As above.
+        try:
             if REQUESTS.is_counting:
-                key = (self._method, self._route(), 1.0)
-                REQUESTS.finished.add(key)
+                method = self._method
+                key = (method and known_method(method), self._known or self._route(), 1.0)
+                finished = REQUESTS.finished
+                finished.add(key)
                 if self._era < REQUESTS.era:
-                    REQUESTS.finished.carry(key, self._era)
+                    finished.carry(key, self._era)
             if watch is not None:
-                watch.end(id(self), lambda: route_name(self._method, self._route()))
+                watch.end(id(self), self._name)
+        except Exception:  # noqa: BLE001, S110 - as said
+            pass
+
+    def _name(self) -> str:
+        return route_name(self._method, self._known or self._route())
 
     def _route(self) -> str:
-        if self._known is not None:
-            return self._known
-        # Never raise into the application.
-        with suppress(Exception):
+        try:
             route = self._ask(self._where)
-            return route if isinstance(route, str) and route else OTHER
-        return OTHER
+        except Exception:  # noqa: BLE001 - as above
+            return OTHER
+        return route if isinstance(route, str) and route else OTHER
 
 
 class _Body:
     """A response's body; the request ends with it."""
+
+    __slots__ = ("_body", "_request")
 
     def __init__(self, body: Iterable[bytes], request: _Request) -> None:
         self._body = body
@@ -166,6 +174,15 @@ class _Body:
                 close()
         finally:
             self._request.end()
+
+
+class _SizedBody(_Body):
+    """One that tells its length: servers send a `Content-Length` where it is one block."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]  # who made this one has looked
 
 
 def _asgi_route(scope: Scope) -> str | None:
