@@ -94,7 +94,8 @@ def test_quarter_of_a_full_collection_is_what_a_list_is_expected_to_take(
 
 def test_first_list_tells_of_the_next() -> None:
     lists = collected(0.1)
-    assert len(lists.take()) > 1_000
+    with lists.take() as objects:
+        assert len(objects) > 1_000
     assert lists.expected_seconds() == pytest.approx(0.1, rel=0.05)
     assert lists.why_not() == "the list of all objects would stall the process for 100 ms"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.instrumentation.memory._attribution.holding import holding
+from opentelemetry.instrumentation.memory._attribution.holding import holding, move_last
 from opentelemetry.instrumentation.memory._attribution.lengths import (
     REMEMBERED_BYTES,
     Lengths,
@@ -81,52 +81,59 @@ class Census:
         return REMEMBERED_BYTES * lengths + 110 * (len(self.counts) + len(self.subclasses))
 
 
-def take_census(lists: ObjectLists) -> Generator[float, None, Census]:
-    """Count, step by step; the objects are held until this generator ends or is closed."""
-    census = Census()
+def take_census(lists: ObjectLists, types: dict[int, type]) -> Generator[float, None, Census]:
+    """Count, step by step; the objects are held until this generator ends or is closed.
+
+    Args:
+        lists: Makes the list of all objects.
+        types: Where the census keeps the classes until `Census.forget`; empty.
+    """
+    census = Census(types=types)
     table = LengthTable()
     # Oldest last, and the oldest generation is the largest: it is let go of first.
-    objects = lists.take()
-    census.objects = len(objects)
-    with holding(objects):
+    chunk, kinds, members = list[Any](), list[type](), list[Any]()
+    with holding(chunk, kinds, members), lists.take() as objects:
+        census.objects = len(objects)
         yield 0.0
         while objects:
-            chunk = objects[-_CHUNK:]
-            del objects[-_CHUNK:]
-            _count(chunk, table, census)
-            del chunk
+            move_last(objects, chunk, _CHUNK)
+            _count(chunk, kinds, members, table, census)
+            chunk.clear()
             yield 0.0
-    for base in _bases(census.types):
-        census.subclasses[id(base)] += 1
+        census.subclasses.update(_bases(census.types))
     return census
 
 
-def _count(chunk: list[Any], table: LengthTable, census: Census) -> None:
-    kinds = list(map(type, chunk))
+def _count(
+    chunk: list[Any], kinds: list[type], members: list[Any], table: LengthTable, census: Census
+) -> None:
+    """Count what is in a chunk; `kinds` and `members` are empty before and after."""
+    kinds.extend(map(type, chunk))
     # By identity: to hash or compare classes may call a metaclass.
     identities = list(map(id, kinds))
     census.counts.update(identities)
-    met = dict(zip(identities, kinds, strict=True))
-    census.types.update(met)
+    census.types.update(zip(identities, kinds, strict=True))
+    kinds.clear()
     for kind in (dict, list):
-        members = list(compress(chunk, map(id(kind).__eq__, identities)))
+        members.extend(compress(chunk, map(id(kind).__eq__, identities)))
         lengths = list(map(len, members))
         is_long = list(map(LEAST_LENGTH.__le__, lengths))
         census.lengths.extend(
             map(id, compress(members, is_long)), compress(lengths, is_long), id(kind)
         )
+        members.clear()
     # Everything else is rare enough to be asked one by one.
+    met = {identity: table.reader_of(census.types[identity]) for identity in set(identities)}
     rare = {
-        identity: table.reader_of(kind)
-        for identity, kind in met.items()
-        if kind is not dict and kind is not list and table.reader_of(kind) is not None
+        identity: read
+        for identity, read in met.items()
+        if read is not None and identity not in (id(dict), id(list))
     }
     for each, identity in _of(rare, chunk, identities):
-        read = rare[identity]
-        entries = 0 if read is None else read(each)
+        entries = rare[identity](each)
         if entries >= LEAST_LENGTH:
             census.lengths.add(id(each), entries, identity)
-    metaclasses = {identity for identity, kind in met.items() if derives_from(kind, type)}
+    metaclasses = {identity for identity in met if derives_from(census.types[identity], type)}
     census.types.update((id(each), each) for each, _ in _of(metaclasses, chunk, identities))
     if len(census.lengths) > 2 * MOST_CONTAINERS:
         census.lengths.keep_longest(MOST_CONTAINERS)
@@ -139,6 +146,6 @@ def _of(
     return compress(pairs, map(wanted.__contains__, identities))
 
 
-def _bases(types: dict[int, type]) -> list[type]:
-    bases = map(_base_of, types.values())
-    return [base for base in bases if base is not None]
+def _bases(types: dict[int, type]) -> Iterator[int]:
+    # `object` has none.
+    return (id(base) for base in map(_base_of, types.values()) if base is not None)

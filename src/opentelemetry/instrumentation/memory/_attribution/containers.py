@@ -19,6 +19,7 @@ from opentelemetry.instrumentation.memory._attribution.growth import (
     is_own,
     look,
 )
+from opentelemetry.instrumentation.memory._attribution.holding import holding
 from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import bounded
@@ -90,25 +91,26 @@ class ContainerInquiry:
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Look twice, and tell what grew."""
         try:
-            with self._lists:
-                return (yield from self._compare(case))
+            classes: dict[int, type] = {}
+            with self._lists, holding(classes):
+                return (yield from self._compare(case, classes))
         finally:
             self.is_holding = False
 
-    def _compare(self, case: Case) -> Generator[float, None, Findings]:
+    def _compare(self, case: Case, classes: dict[int, type]) -> Generator[float, None, Findings]:
         if sys.implementation.name != "cpython":
             other = f"{sys.implementation.name} does not list its objects"
             return Findings(skipped=(Skipped(self.kind, other),))
         yield from self._lists.learn()
         why = self._lists.why_not()
         self.is_holding = True
-        first = yield from look(self._clock, None if why else self._lists)
+        first = yield from look(self._clock, None if why else self._lists, classes)
         first.keep_lengths()
         self.is_holding = False
         yield case.seconds_to_grow(_WANTED_BYTES, self._least_seconds, self._most_seconds)
         self.is_holding = True
         why = why or self._lists.why_not()
-        second = yield from look(self._clock, None if why else self._lists)
+        second = yield from look(self._clock, None if why else self._lists, classes)
         types: tuple[TypeGrowth, ...] = ()
         containers: list[ContainerGrowth] = []
         if first.census and second.census:
@@ -171,18 +173,20 @@ def _tell_lost(
     lost: dict[int, Grown], walk: Walk, names: CodeNames, lists: ObjectLists
 ) -> Generator[float, None, list[ContainerGrowth]]:
     told: list[ContainerGrowth] = []
-    found = yield from find_objects(lost.keys(), lists)
-    # What holds most is asked about first; the others are let go of.
-    found = [each for each in found if (length(each) or 0) >= lost[id(each)].after // 2]
-    found.sort(key=lambda each: _bytes_grown(lost[id(each)], each))
-    del found[:-_MOST_CLIMBS]
-    while found:
-        target = found.pop()
-        chain = yield from climb(target, walk.knows)
-        place = _place_of(chain, walk, names)
-        told.append(_growth(lost[id(target)], target, place))
-        del target, chain
-        yield 0.0
+    found: list[Any] = []
+    with holding(found):
+        yield from find_objects(lost.keys(), lists, found)
+        # What holds most is asked about first; the others are let go of.
+        found[:] = (each for each in found if (length(each) or 0) >= lost[id(each)].after // 2)
+        found.sort(key=lambda each: _bytes_grown(lost[id(each)], each))
+        del found[:-_MOST_CLIMBS]
+        while found:
+            target = found.pop()
+            chain = yield from climb(target, walk.knows)
+            place = _place_of(chain, walk, names)
+            told.append(_growth(lost[id(target)], target, place))
+            del target, chain
+            yield 0.0
     return told
 
 

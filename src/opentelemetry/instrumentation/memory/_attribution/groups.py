@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from itertools import compress, islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from opentelemetry.instrumentation.memory._attribution.cycles import (
     why_nothing_is_collected,
 )
 from opentelemetry.instrumentation.memory._attribution.growth import LEAST_GROWTH
+from opentelemetry.instrumentation.memory._attribution.holding import made
 from opentelemetry.instrumentation.memory._attribution.looking import shallow_bytes
 from opentelemetry.instrumentation.memory._attribution.naming import bounded, type_name
 from opentelemetry.instrumentation.memory._attribution.sizes import bytes_per_entry, element_types
@@ -111,11 +113,13 @@ def _coroutine_of(task: object) -> object:
 def _some_of(identity: int, most: int) -> Generator[float, None, list[Any]]:
     """Return some of the newest objects of a class; among the newest 50 000 of each generation."""
     for generation in (0, 1, 2):
-        objects = gc.get_objects(generation)[: -_NEWEST_OBJECTS - 1 : -1]
-        # By identity: a metaclass may answer to `==`.
-        identities = map(id, map(type, objects))
-        found = list(islice(compress(objects, map(identity.__eq__, identities)), most))
-        del objects, identities
+        with made(partial(gc.get_objects, generation)) as objects:
+            # By identity: a metaclass may answer to `==`.
+            is_wanted = map(identity.__eq__, map(id, map(type, reversed(objects))))
+            wanted = compress(islice(reversed(objects), _NEWEST_OBJECTS), is_wanted)
+            found = list(islice(wanted, most))
+            objects.clear()
+        del objects, is_wanted, wanted
         if found:
             return found
         yield 0.0

@@ -76,18 +76,21 @@ class Grown:
     after: int
 
 
-def look(clock: Clock, lists: ObjectLists | None) -> Generator[float, None, Look]:
+def look(
+    clock: Clock, lists: ObjectLists | None, types: dict[int, type]
+) -> Generator[float, None, Look]:
     """Look once; afterwards only numbers are held, and the classes until `Census.forget`.
 
     Args:
         clock: What steps are measured by.
         lists: Makes the list of all objects; None where there is to be no census.
+        types: Where the classes are kept until `Census.forget`; empty.
     """
     walk = Walk(clock)
     yield from walk.run()
     census = None
     if lists is not None:
-        census = yield from take_census(lists)
+        census = yield from take_census(lists, types)
     return Look(census, walk, clock.now())
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.memory._attribution.collections import FullCollections
 from opentelemetry.instrumentation.memory._attribution.cycles import why_nothing_is_collected
+from opentelemetry.instrumentation.memory._attribution.holding import made
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
 
@@ -86,10 +88,11 @@ class ObjectLists:
             return None
         return f"the list of all objects would stall the process for {seconds * 1e3:.0f} ms"
 
-    def take(self) -> list[Any]:
-        """Return all objects that the garbage collector knows, the oldest generation's last."""
+    @contextmanager
+    def take(self) -> Iterator[list[Any]]:
+        """Hold all objects that the garbage collector knows, the oldest generation's last."""
         blocks = sys.getallocatedblocks()
         began = self._clock.thread_cpu()
-        objects = gc.get_objects()
-        self._measured = (self._clock.thread_cpu() - began, blocks)
-        return objects
+        with made(gc.get_objects) as objects:
+            self._measured = (self._clock.thread_cpu() - began, blocks)
+            yield objects

@@ -7,7 +7,7 @@ from itertools import compress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.instrumentation.memory._attribution.holding import holding
+from opentelemetry.instrumentation.memory._attribution.holding import holding, move_last
 from opentelemetry.instrumentation.memory._attribution.looking import is_from_c, length, text_at
 from opentelemetry.instrumentation.memory._attribution.naming import (
     DYNAMIC_FILE,
@@ -36,20 +36,17 @@ _MOST_FUNCTIONS: Final = 3
 
 
 def find_objects(
-    identities: Collection[int], lists: ObjectLists
-) -> Generator[float, None, list[Any]]:
-    """Return those objects among all that have one of these identities."""
-    found: list[Any] = []
-    objects = lists.take()
-    with holding(objects, found):
+    identities: Collection[int], lists: ObjectLists, found: list[Any]
+) -> Generator[float, None, None]:
+    """Add those objects among all that have one of these identities to what was found."""
+    chunk: list[Any] = []
+    with holding(chunk), lists.take() as objects:
         yield 0.0
         while objects:
-            chunk = objects[-_CHUNK:]
-            del objects[-_CHUNK:]
+            move_last(objects, chunk, _CHUNK)
             found += compress(chunk, map(identities.__contains__, map(id, chunk)))
-            del chunk
+            chunk.clear()
             yield 0.0
-    return found
 
 
 def climb(each: object, known: Callable[[int], bool]) -> Generator[float, None, list[Any]]:
