@@ -130,7 +130,6 @@ DOORS = {
         "_attribution/listing",
         "_attribution/looking",
         "_attribution/referrers",
-        "_attribution/sites_tracing",
         "_attribution/sizes",
         "_attribution/walk",
         "_commands",

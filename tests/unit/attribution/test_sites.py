@@ -346,25 +346,43 @@ def test_memory_of_the_looks_is_told(inquiry: SiteInquiry, application: Applicat
     assert 10_000 < run(inquiry, application).memory_bytes < 50 * 2**20
 
 
-def test_child_forked_during_a_look_collects_garbage_again(
-    monkeypatch: pytest.MonkeyPatch,
+def test_collection_in_the_midst_of_a_look_is_no_pause_of_the_look(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_child: list[bool] = []
+    def takes_long(phase: str, _: object) -> None:
+        if phase == "start":
+            clock.work(1.0)
 
-    def traces_while_forking() -> list[object]:
-        end_in_child()
-        in_child.append(gc.isenabled())
+    def traces_while_a_collection_is_due() -> list[object]:
+        gc.callbacks.append(takes_long)
+        gc.collect()
+        clock.work(0.25)
         return []
 
-    monkeypatch.setattr(tracemalloc, "_get_traces", traces_while_forking)
-    sites_tracing.Traces(FakeClock()).look()
-    assert in_child == [True]
-
-
-def test_child_does_not_turn_on_what_the_application_has_turned_off() -> None:
-    gc.disable()
+    monkeypatch.setattr(tracemalloc, "_get_traces", traces_while_a_collection_is_due)
+    traces = sites_tracing.Traces(clock)
     try:
-        end_in_child()
-        assert not gc.isenabled()
+        traces.look()
+    finally:
+        gc.callbacks.remove(takes_long)
+    assert traces.longest_pause_seconds == 0.25
+
+
+@pytest.mark.parametrize("switch", [gc.enable, gc.disable])
+def test_look_leaves_the_garbage_collector_to_the_application(
+    switch: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile: list[bool] = []
+
+    def traces_while_the_application_decides() -> list[object]:
+        meanwhile.append(gc.isenabled())
+        switch()
+        return []
+
+    monkeypatch.setattr(tracemalloc, "_get_traces", traces_while_the_application_decides)
+    try:
+        sites_tracing.Traces(FakeClock()).look()
+        assert meanwhile == [True]
+        assert gc.isenabled() is (switch is gc.enable)
     finally:
         gc.enable()

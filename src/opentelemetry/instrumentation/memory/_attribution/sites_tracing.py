@@ -8,12 +8,12 @@ beforehand escapes this.) `tracemalloc.stop` needs no such care: the burst sees 
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.collections import CollectionsMeanwhile
 from opentelemetry.instrumentation.memory._attribution.sites_growth import Kept, Stack
 from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchImpossible
 
@@ -53,9 +53,6 @@ _COUNTS_PER_STEP: Final = 5_000
 _owner: Final[dict[str, Callable[..., None]]] = {}
 """Holds the real `tracemalloc.start` while a burst is on. Popped by whoever ends it."""
 
-_paused: Final[dict[str, bool]] = {}
-"""Tells a forked child that the garbage collector is off for the sake of a look."""
-
 
 def is_tracing() -> bool:
     """Return whether tracemalloc is on, whoever has started it."""
@@ -67,8 +64,6 @@ def end_in_child() -> None:
 
     What the application has started itself goes on.
     """
-    if _paused.pop("gc", False):
-        gc.enable()
     _end_burst()
 
 
@@ -115,8 +110,11 @@ class Traces:
                 f"tracemalloc has up to {count:,} traces: to copy them would stall the application"
             )
         began = self._clock.thread_cpu()
-        traces = _all_traces()
-        seconds = self._clock.thread_cpu() - began
+        # Up to 3.11 so many new tuples may make a collection due within the call. To switch the
+        # collector off is the application's own affair.
+        with CollectionsMeanwhile(self._clock) as collections:
+            traces = _all_traces()
+        seconds = self._clock.thread_cpu() - began - collections.seconds
         self.longest_pause_seconds = max(self.longest_pause_seconds, seconds)
         seen = len(traces)
         counted: _Counted = Counter()
@@ -201,18 +199,8 @@ class TracemallocWatch(Traces):
 
 
 def _all_traces() -> list[_Trace]:
-    # So many new tuples make the collector run within the call up to 3.11, at times over the whole
-    # heap: 10 ms become 30 at a heap of a million objects, and more at others.
-    is_collecting = gc.isenabled()
-    _paused["gc"] = is_collecting
-    gc.disable()
-    try:
-        # `take_snapshot` calls this too. Its public face makes three objects a trace: 2 µs each.
-        traces: list[_Trace] = tracemalloc._get_traces()  # type: ignore[attr-defined]  # noqa: SLF001
-    finally:
-        if is_collecting:
-            gc.enable()
-        _paused.clear()
+    # `take_snapshot` calls this too. Its public face makes three objects a trace: 2 µs each.
+    traces: list[_Trace] = tracemalloc._get_traces()  # type: ignore[attr-defined]  # noqa: SLF001
     return traces
 
 
