@@ -15,8 +15,9 @@ from opentelemetry.sdk.metrics.export import (
     MetricExportResult,
     PeriodicExportingMetricReader,
 )
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-from opentelemetry.instrumentation.memory import MemoryInstrumentor
+from opentelemetry.instrumentation.memory import MemoryInstrumentor, _sdk_locks
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
@@ -111,3 +112,37 @@ def test_child_forked_during_a_slow_collection_of_its_parent_exports_its_own() -
         provider.shutdown()
         os.close(exporter.read_end)
         os.close(exporter.write_end)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_child_forked_while_a_span_processor_is_added_can_add_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tracers = TracerProvider()
+    monkeypatch.setattr(_sdk_locks, "get_tracer_provider", lambda: tracers)
+    provider = MeterProvider()
+    MemoryInstrumentor().instrument(meter_provider=provider)
+    is_adding, may_end = threading.Event(), threading.Event()
+
+    def add() -> None:
+        with tracers._active_span_processor._lock:
+            is_adding.set()
+            may_end.wait(DEADLINE_SECONDS)
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    assert is_adding.wait(DEADLINE_SECONDS)
+    child = os.fork()
+    if child == 0:
+        # Ended by the signal where the lock is never to be had.
+        signal.alarm(DEADLINE_SECONDS)
+        tracers.add_span_processor(SpanProcessor())
+        os._exit(0)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        may_end.set()
+        adding.join()
+        MemoryInstrumentor().uninstrument()
+        provider.shutdown()
+        tracers.shutdown()

@@ -5,6 +5,9 @@ while it exports (opentelemetry-sdk 1.45, `PeriodicExportingMetricReader._at_for
 one held while callbacks run (`SynchronousMeasurementConsumer`): whoever held it is not there any
 more, so the child's metrics stay silent for ever. With a collector that hangs, the first is held
 for the export's whole timeout: 10 of every 60 seconds at the defaults.
+
+Nor is the lock renewed that this package holds for a moment while it adds its span processor
+(`SynchronousMultiSpanProcessor`): whoever adds one in the child would wait for ever.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from opentelemetry.metrics import get_meter_provider
+from opentelemetry.trace import get_tracer_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from opentelemetry.metrics import MeterProvider
 
@@ -38,12 +42,18 @@ def unwatch() -> None:
 def _renew_all() -> None:
     # A placeholder was watched where the application has set its provider since.
     for provider in (*_watched, get_meter_provider()) if _watched else ():
-        for owner, name in _places(provider):
-            # A new lock, since the old one may be held by the thread that forked: it goes on in
-            # the child, inside a callback, and will release what it took.
-            with contextlib.suppress(Exception):
-                if getattr(owner, name).locked():
-                    setattr(owner, name, threading.Lock())
+        _renew(_places(provider))
+    if _watched:
+        _renew([(getattr(get_tracer_provider(), "_active_span_processor", None), "_lock")])
+
+
+def _renew(places: Iterable[tuple[Any, str]]) -> None:
+    for owner, name in places:
+        # A new lock, since the old one may be held by the thread that forked: it goes on in the
+        # child, inside a callback, and will release what it took.
+        with contextlib.suppress(Exception):
+            if getattr(owner, name).locked():
+                setattr(owner, name, threading.Lock())
 
 
 def _places(provider: MeterProvider) -> Iterator[tuple[Any, str]]:
