@@ -19,6 +19,7 @@ from opentelemetry.instrumentation.memory._attribution import listing as listing
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
+from opentelemetry.instrumentation.memory._attribution.walk import frames
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
 
@@ -386,6 +387,27 @@ def test_an_inquiry_that_is_closed_lets_go_of_everything(shop: Any) -> None:
     dead = weakref.ref(shop.items[0])
     shop.items.clear()
     assert dead() is None
+
+
+def test_running_functions_are_let_go_of_without_the_garbage_collector() -> None:
+    class Order:
+        pass
+
+    def look() -> weakref.ref[Order]:
+        order = Order()
+        assert list(frames())
+        return weakref.ref(order)
+
+    may_end = threading.Event()
+    waiting = threading.Thread(target=may_end.wait)
+    waiting.start()
+    gc.disable()
+    try:
+        assert look()() is None
+    finally:
+        gc.enable()
+        may_end.set()
+        waiting.join()
 
 
 def test_references_are_as_many_as_before(shop: Any) -> None:

@@ -208,15 +208,19 @@ def roots() -> Iterator[tuple[str | int, object]]:
 
 def frames() -> Iterator[tuple[int, FrameType]]:
     """Yield the functions that run in other threads, by the identity of the thread."""
+    # A frame that refers to itself is a cycle, and keeps all that its callers held until the next
+    # garbage collection: so this one is let go of at once.
     own = sys._getframe()  # noqa: SLF001 - the documented way
-    for thread, innermost in sys._current_frames().items():  # noqa: SLF001 - as above
+    running = sys._current_frames()  # noqa: SLF001 - as above
+    others = [(thread, frame) for thread, frame in running.items() if frame is not own]
+    del own, running
+    for thread, innermost in others:
         frame: FrameType | None = innermost
-        chain = []
-        while frame is not None:
+        chain: list[FrameType] = []
+        while frame is not None and len(chain) < _FEW:
             chain.append(frame)
             frame = frame.f_back
-        if own not in chain:
-            yield from ((thread, each) for each in chain[:_FEW])
+        yield from ((thread, each) for each in chain)
 
 
 def local_values(frame: Any) -> list[object]:
