@@ -17,8 +17,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.instrumentation.memory import MemoryInstrumentor
 from opentelemetry.instrumentation.memory._attribution import holding
 
-# A census of so many takes long enough to be caught at it.
-BALLAST = 200_000
+# A census of so many takes long enough to be caught at it, and few enough to be listed at once.
+BALLAST = 60_000
 
 
 class Order:
