@@ -30,6 +30,11 @@ def test_column_that_would_be_too_narrow_goes_on_at_the_left() -> None:
     assert plain([section], 40) == ("Answer\n  shop.cache._sessions  12 of 19 and no\n    more\n")
 
 
+def test_word_that_does_not_fit_behind_its_name_is_not_broken() -> None:
+    section = Section("Answer", [[Cell("n" * 30), Cell("shop.cache._sessions grows")]])
+    assert plain([section], 40) == f"Answer\n  {'n' * 30}\n    shop.cache._sessions grows\n"
+
+
 def test_pipe_gets_whole_lines() -> None:
     assert SENTENCE in plain([Section("Answer", [[Cell("why"), Cell(SENTENCE)]])])
 

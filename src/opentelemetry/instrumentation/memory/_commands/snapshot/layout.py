@@ -127,18 +127,21 @@ def _wrapped(line: list[Cell], width: int) -> list[list[Cell]]:
     indent = sum(len(each.text) for each in before)
     if indent + len(last.text) <= width:
         return [line]
-    hanging = indent if width - indent >= _NARROWEST else 2 * len(_INDENT)
-    first, *rest = textwrap.wrap(
+    longest_word = max(map(len, last.text.split()), default=0)
+    hanging = indent if width - indent >= max(_NARROWEST, longest_word) else 2 * len(_INDENT)
+    # No word is broken, for people copy paths; one that does not fit behind its name begins a line.
+    is_behind = indent + len(last.text.split(maxsplit=1)[0]) <= width
+    pieces = textwrap.wrap(
         last.text,
         width,
-        initial_indent=" " * indent,
+        initial_indent=" " * (indent if is_behind else hanging),
         subsequent_indent=" " * hanging,
+        break_long_words=False,
         break_on_hyphens=False,
     )
-    return [
-        [*before, Cell(first[indent:], last.style)],
-        *([Cell(each, last.style)] for each in rest),
-    ]
+    first = [*before, Cell(pieces[0][indent:], last.style)] if is_behind else before
+    rest = pieces[1:] if is_behind else pieces
+    return [first, *([Cell(each, last.style)] for each in rest)]
 
 
 def _show_rich(sections: Sequence[Section], output: TextIO, width: int) -> None:
