@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 
-# On a busy machine an example may take any time, and that says nothing about the code.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any speed")
+# On a busy machine an example may take any time, and that says nothing about the code. The same
+# examples each time: what passes here passes there.
+settings.register_profile(
+    "reproducible",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("reproducible")
 
 
 def pytest_configure(config: pytest.Config) -> None:
