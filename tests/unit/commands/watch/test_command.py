@@ -47,7 +47,7 @@ def test_every_reason_to_reject_a_point_is_documented() -> None:
 
 def test_every_metric_of_its_own_is_documented() -> None:
     tally = Tally()
-    request = OwnMetrics({}, 0).request(tally, {}, {})
+    request = OwnMetrics({}, 0).request(tally, {"quiet": 1}, {})
     named = {each.name for each in request.resource_metrics[0].scope_metrics[0].metrics}
     documented = {row[0].strip("`") for row in rows("own metric")}
     bounds = {"memory.watch.series.limit", "memory.watch.queue.size", "memory.watch.queue.capacity"}
