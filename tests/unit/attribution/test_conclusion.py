@@ -142,11 +142,39 @@ def test_nothing_found_is_said_plainly() -> None:
     assert told.sentence == "unsure: nothing was seen to grow while it was watched"
 
 
+def held(held_by: str | None) -> ContainerGrowth:
+    return ContainerGrowth(None, "list", 0, 5_000, (("shop.Node", 50),), 9 * MIB, held_by)
+
+
 def test_container_without_a_path_is_named_by_what_it_is_and_who_holds_it() -> None:
-    held = ContainerGrowth(
-        None, "list", 0, 5_000, (("shop.models.Node", 50),), 9 * MIB, "held outside Python"
-    )
-    assert answer(containers=(held,)).culprit == "list of shop.models.Node, held outside Python"
+    told = answer(containers=(held("held outside Python by grpc.Channel"),))
+    assert told.culprit == "list of shop.Node, held outside Python by grpc.Channel"
+
+
+@pytest.mark.parametrize(
+    "held_by",
+    [
+        None,
+        "held outside Python",
+        "a local variable of a running function (shop.poll, shop.report), or held outside Python",
+    ],
+)
+def test_container_that_nobody_is_known_to_hold_is_no_answer(held_by: str | None) -> None:
+    told = answer(containers=(held(held_by), NOISE))
+    assert (told.kind, told.culprit) == ("unsure", None)
+
+
+def test_type_is_the_answer_where_its_container_has_no_place() -> None:
+    nodes = TypeGrowth("shop.Node", 0, 5_000, 9 * MIB)
+    told = answer(containers=(held("held outside Python"), NOISE), types=(nodes,))
+    assert (told.kind, told.culprit) == ("type", "shop.Node")
+
+
+def test_container_is_the_answer_where_only_the_one_within_has_no_place() -> None:
+    queue = ContainerGrowth("shop.orders", "queue.Queue", 0, 5_000, (), 8 * MIB)
+    told = answer(containers=(held("held outside Python"), queue))
+    assert told.culprit == "shop.orders"
+    assert told.confidence > 0.9
 
 
 bytes_grown = st.integers(1, 100 * MIB)

@@ -83,7 +83,8 @@ def test_a_generator_leads_to_its_local_variables(shop: Any) -> None:
     serving = shop.serve()
     next(serving)
     shop.running.append(serving)
-    assert "shop_paths.running[...].<local>" in gather(serving.send)
+    name = ".batch" if sys.version_info >= (3, 13) else ""
+    assert f"shop_paths.running[...].<local>{name}" in gather(serving.send)
 
 
 def test_what_a_running_function_holds_says_so(shop: Any) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 EvidenceKind = Literal["mappings", "allocator", "routes", "containers", "sites"]
 """One way of looking, each with a budget of its own; the cheapest first."""
 
+UNKNOWN_HOLDER = "held outside Python"
+"""How `ContainerGrowth.held_by` ends where nobody knows what holds a container."""
+
 
 @dataclass(frozen=True, slots=True)
 class TypeGrowth:
@@ -56,6 +59,12 @@ class ContainerGrowth:
     element_types: tuple[tuple[str, int], ...]
     bytes_grown: int
     held_by: str | None = None
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known what holds it; a list of what might hold it is no place."""
+        held_by = self.held_by
+        return self.path is not None or not (held_by is None or held_by.endswith(UNKNOWN_HOLDER))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,12 @@ def _container(evidence: Evidence, expected_bytes: float) -> Conclusion | None:
     ranked = sorted(evidence.containers, key=lambda each: -each.bytes_grown)
     if not ranked:
         return None
-    top = ranked[0]
-    others = [each.bytes_grown for each in ranked[1:] if not _is_alike(top, each)]
+    # The queue may have a place where the list within has none; of others nobody knows.
+    places = (each for each in ranked if each.is_placed and _is_alike(ranked[0], each))
+    top = next(places, None)
+    if top is None:
+        return None
+    others = [each.bytes_grown for each in ranked if not _is_alike(top, each)]
     confidence = _confidence(top.bytes_grown, max(others, default=0), expected_bytes)
     name = container_name(top)
     what = top.element_types[0][0] if top.element_types else None

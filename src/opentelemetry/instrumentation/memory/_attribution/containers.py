@@ -174,6 +174,7 @@ def _tell_lost(
 ) -> Generator[float, None, list[ContainerGrowth]]:
     told: list[ContainerGrowth] = []
     found: list[Any] = []
+    leads_to = _Ways(walk)
     with holding(found):
         yield from find_objects(lost.keys(), lists, found)
         # What holds most is asked about first; the others are let go of.
@@ -182,12 +183,32 @@ def _tell_lost(
         del found[:-_MOST_CLIMBS]
         while found:
             target = found.pop()
-            chain = yield from climb(target, walk.knows)
+            chain = yield from climb(target, leads_to)
             place = _place_of(chain, walk, names)
             told.append(_growth(lost[id(target)], target, place))
             del target, chain
             yield 0.0
     return told
+
+
+class _Ways:
+    """Tells whether there is still a way to an object that a search has come by.
+
+    A function that ran then may have returned, and what it led to has no place any more.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._is_there: dict[int, bool] = {}
+
+    def __call__(self, identity: int) -> bool:
+        way = self._walk.chain_to(identity)
+        if way is None or isinstance(way[0], str):
+            return way is not None
+        root, identities = way
+        if identities[0] not in self._is_there:
+            self._is_there[identities[0]] = resolve(root, identities[:1]) is not None
+        return self._is_there[identities[0]]
 
 
 def _place_of(chain: list[Any], walk: Walk, names: CodeNames) -> Place:
@@ -196,6 +217,8 @@ def _place_of(chain: list[Any], walk: Walk, names: CodeNames) -> Place:
     if way is not None and above is not None:
         return describe(way[0], above + chain[1:], names)
     place = describe(None, chain, names)
+    if place.held_by is not None:
+        return place
     held_by = holder_outside(chain[0], is_whole_chain=len(chain) == 1)
     return Place(None, place.container_type, bounded(held_by))
 

@@ -11,13 +11,7 @@ import sys
 from collections import deque
 from itertools import islice
 from queue import SimpleQueue
-from types import (
-    AsyncGeneratorType,
-    CoroutineType,
-    FunctionType,
-    GeneratorType,
-    MethodType,
-)
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ReferenceType
 
@@ -25,6 +19,11 @@ from opentelemetry.instrumentation.memory._attribution.naming import (
     derives_from,
     function_name,
     type_name,
+)
+from opentelemetry.instrumentation.memory._attribution.suspended import (
+    is_suspended,
+    suspended_name,
+    suspended_word,
 )
 
 if TYPE_CHECKING:
@@ -62,11 +61,6 @@ _OLDEST: Final[dict[type, Callable[[Any], Iterator[object]]]] = {
     deque: deque.__iter__,
 }
 _CALLED: Final = (FunctionType, MethodType)
-_SUSPENDED: Final[dict[int, tuple[str, str, str]]] = {
-    id(CoroutineType): ("coroutine", "cr_code", "cr_frame"),
-    id(GeneratorType): ("generator", "gi_code", "gi_frame"),
-    id(AsyncGeneratorType): ("async generator", "ag_code", "ag_frame"),
-}
 
 
 class LengthTable:
@@ -165,11 +159,8 @@ def element_name(each: Any) -> str:
         cls = type(each)
     if cls is FunctionType:
         return f"function {function_name(each.__code__, module_of(each))}"
-    if id(cls) in _SUSPENDED:
-        word, code, frame = _SUSPENDED[id(cls)]
-        where = getattr(each, frame)
-        module = None if where is None else text_at(where.f_globals, "__name__")
-        return f"{word} {function_name(getattr(each, code), module)}"
+    if is_suspended(each):
+        return f"{suspended_word(each)} {suspended_name(each)}"
     name = type_name(cls)
     if any(type_name(base) == "threading.Thread" for base in _mro_of(cls)):
         # Its attributes are referred to directly or, before 3.11, by its `__dict__`.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
+from inspect import CO_OPTIMIZED
 from itertools import pairwise
 from types import (
     AsyncGeneratorType,
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import (
     ATTRIBUTE,
+    attribute_name,
     bounded,
     derives_from,
     function_name,
@@ -29,7 +32,14 @@ from opentelemetry.instrumentation.memory._attribution.naming import (
     namespace_of,
     type_name,
 )
-from opentelemetry.instrumentation.memory._attribution.walk import children, frames
+from opentelemetry.instrumentation.memory._attribution.suspended import (
+    RUN_BY_TASKS,
+    frame_of,
+    is_suspended,
+    suspended_word,
+    task_coroutines,
+)
+from opentelemetry.instrumentation.memory._attribution.walk import children, frames, tells_itself
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +77,7 @@ class Place:
     Attributes:
         path: How to get to it; None where that is unknown.
         container_type: What it is, or what it is the inside of.
-        held_by: What holds it, where the path begins at a running function.
+        held_by: What holds it, where the path begins at a function that runs or waits.
     """
 
     path: str | None
@@ -83,8 +93,11 @@ def resolve(root: str | int, identities: list[int]) -> list[object] | None:
     if isinstance(root, str):
         each: object = sys.modules.get(root)
     else:
-        running = (frame for thread, frame in frames() if thread == root)
-        each = next((frame for frame in running if id(frame) == identities[0]), None)
+        running: Iterable[object] = task_coroutines()
+        if root != RUN_BY_TASKS:
+            running = (frame for thread, frame in frames() if thread == root)
+        each = next((begin for begin in running if id(begin) == identities[0]), None)
+        del running
     if id(each) != identities[0]:
         return None
     objects = [each]
@@ -117,27 +130,37 @@ def _of_identity(candidates: list[Any], identity: int) -> list[object]:
 def describe(root: str | int | None, objects: list[object], names: CodeNames) -> Place:
     """Return what a chain of objects is called.
 
-    It begins with a module, a running function or, where the root is None, anywhere.
+    It begins with a module, a running function, a coroutine or, where the root is None, anywhere.
+    What no module leads to is told by the innermost function that waits.
     """
     held_by = None
+    if not isinstance(root, str):
+        objects = objects[_innermost(objects) :]
     first: Any = objects[0]
-    if type(first) is FrameType:
-        running = function_name(first.f_code, _text(first.f_globals.get("__name__")))
-        begin, home = f"{running}.<local>", _text(first.f_globals.get("__name__"))
-        held_by = f"a local variable of {running}"
-    else:
-        home = None if root is None else str(root)
-        begin = module_name(home)
+    frame = first if type(first) is FrameType else None
+    if is_suspended(first):
+        frame = frame_of(first)
+    home = root if isinstance(root, str) else None
+    begin = module_name(home)
+    if frame is not None:
+        home = _text(frame.f_globals.get("__name__"))
+        begin = function_name(frame.f_code, home)
+        what = f"{suspended_word(first)} {begin}" if is_suspended(first) else begin
+        held_by = f"a local variable of {what}"
     labels = _labels(objects, home, names)
     last = type(objects[-1])
     told = type_name(last)
     whole = _whole(objects, labels)
     if whole:
         labels, told = labels[:-whole], type_name(type(objects[-1 - whole]))
-    if type(first) is FrameType and labels:
-        labels = labels[1:]  # the variable itself
     path = bounded(begin + "".join(labels))
     return Place(path, _TOLD_AS.get(told, told), held_by)
+
+
+def _innermost(objects: list[object]) -> int:
+    """Return where the last function of the application is that waits, or of any other, or 0."""
+    waiting = [at for at, each in enumerate(objects[:-1]) if is_suspended(each)]
+    return next((at for at in reversed(waiting) if tells_itself(objects[at])), (*waiting, 0)[0])
 
 
 def _labels(objects: list[object], home: str | None, names: CodeNames) -> list[str]:
@@ -187,9 +210,25 @@ def _label(  # noqa: PLR0911 - one return a kind of parent
     if derives_from(kind, CellType, staticmethod, classmethod):
         return "", None
     if derives_from(kind, *_RUNNING):
-        # Before 3.11 a generator leads to its frame first.
-        return ("" if type(child) is FrameType else ".<local>"), None
+        # It leads to its frame, before 3.11, and to what it waits for.
+        is_running = derives_from(type(child), *_RUNNING)
+        return "" if is_running else _label_of_local(parent, child), None
     return _label_in_instance(parent, child, home, names)
+
+
+def _label_of_local(parent: Any, child: object) -> str:
+    """Return `.<local>`, with the variable's name where to ask for it leaves nothing behind."""
+    frame = parent if type(parent) is FrameType else frame_of(parent)
+    if sys.version_info < (3, 13) or frame is None or not frame.f_code.co_flags & CO_OPTIMIZED:
+        return ".<local>"
+    code = frame.f_code
+    known = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+    # A variable that an inner function uses as well is in a cell.
+    inside = gc.get_referents(child) if type(child) is CellType else [child]
+    for name, value in frame.f_locals.items():
+        if any(value is each for each in inside):
+            return f".<local>.{attribute_name(name, known)}"
+    return ".<local>"
 
 
 def _label_in_namespace(

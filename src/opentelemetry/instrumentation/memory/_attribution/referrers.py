@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import gc
-from itertools import compress
+import os
+import sys
+from array import array
+from collections import Counter
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from itertools import compress, islice
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,24 +21,33 @@ from opentelemetry.instrumentation.memory._attribution.naming import (
     function_name,
     type_name,
 )
+from opentelemetry.instrumentation.memory._attribution.suspended import code_of, is_suspended
 from opentelemetry.instrumentation.memory._attribution.walk import (
     OWN_MODULES,
     frame_distance,
     frames,
+    tells_itself,
 )
+from opentelemetry.instrumentation.memory.evidence import UNKNOWN_HOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
+    from types import CodeType
 
     from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
 
 LONGEST_LIST_SECONDS: Final = 0.02
 """Where the list of all objects takes longer, `gc.get_referrers` takes too long: it asks each."""
 
-_MOST_CALLS: Final = 8
+_MOST_CALLS: Final = 16
+_LONGEST_CHAIN: Final = 9
 _CHUNK: Final = 50_000
-_MOST_REFERRERS: Final = 1000
+_MOST_REFERRERS: Final = 20_000
+_FEW_OF_EACH: Final = 2  # of each type, of those that hold one object
+_MOST_HOLDERS: Final = 4
 _MOST_FUNCTIONS: Final = 3
+_WAITS: Final = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
+_OWN_FOLDER: Final = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def find_objects(
@@ -52,58 +67,111 @@ def find_objects(
 def climb(each: object, known: Callable[[int], bool]) -> Generator[float, None, list[Any]]:
     """Return the chain of holders from an object upwards, the object last.
 
-    It begins with one of the known objects where it gets there, else with an object that nothing in
-    Python's reach refers to. One call of `gc.get_referrers` a step, at most eight.
+    It begins with one of the known objects or a function of the application that waits, where it
+    gets there; else with an object that nothing in Python's reach refers to. One call of
+    `gc.get_referrers` a step, at most sixteen; what most likely leads on is asked about first.
 
     Args:
         each: The object.
         known: Tells the identities of the objects whose place is known.
     """
-    chain = [each]
+    met: list[Any] = [each]
+    # Which of those that were met each of them holds, and which are still to be asked about.
+    below, waiting = array("l", [-1]), array("l", [0])
     del each
-    for _ in range(_MOST_CALLS):
-        holder = _nearest_holder(chain, known)
-        if holder is None:
-            break
-        chain.insert(0, holder)
-        del holder
-        if known(id(chain[0])):
-            break
-        yield 0.0
-    return chain
+    end = top = 0
+    asked_again = False
+    with holding(met):
+        for _ in range(_MOST_CALLS):
+            if not waiting:
+                # The local variables of a coroutine are out of sight while it runs.
+                if asked_again:
+                    break
+                asked_again = True
+                waiting.append(0)
+            place = waiting.pop()
+            first = len(met)
+            if _meet_holders(met, place, known):
+                below.append(place)
+                end = first
+                break
+            if len(met) == first and not top:
+                top = place
+            below.extend([place] * (len(met) - first))
+            if len(_way(below, place)) < _LONGEST_CHAIN:
+                waiting.extend(range(len(met) - 1, first - 1, -1))
+            yield 0.0
+        return [met[place] for place in _way(below, end or top)]
 
 
-def _nearest_holder(chain: list[Any], known: Callable[[int], bool]) -> Any:
-    met = {id(chain), *map(id, chain)}
-    referrers = gc.get_referrers(chain[0])[:_MOST_REFERRERS]
-    holders = [holder for holder in referrers if id(holder) not in met and not _is_passing(holder)]
-    del referrers
-    return min(holders, key=lambda holder: _rank(holder, known), default=None)
+def _way(below: array[int], place: int) -> list[int]:
+    way = [place]
+    while (place := below[place]) >= 0:
+        way.append(place)
+    return way
 
 
-def _is_passing(holder: object) -> bool:
+def _meet_holders(met: list[Any], place: int, known: Callable[[int], bool]) -> bool:
+    """Add what holds one of those that were met, the likeliest first.
+
+    Returns:
+        Whether the climb ends with the first of them: no other is added then.
+    """
+    seen = {id(met), *map(id, met)}
+    of_each: Counter[int] = Counter()
+    holders: list[Any] = []
+    for holder in islice(gc.get_referrers(met[place]), _MOST_REFERRERS):
+        if id(holder) in seen:
+            continue
+        if known(id(holder)):
+            met.append(holder)
+            return True
+        of_each[id(type(holder))] += 1
+        # Ten thousand entries may refer to what holds the container that they are in.
+        if of_each[id(type(holder))] <= _FEW_OF_EACH and not _is_passing(holder):
+            holders.append(holder)
+    holders.sort(key=_rank)
+    if holders and is_suspended(holders[0]) and tells_itself(holders[0]):
+        met.append(holders[0])
+        return True
+    met += holders[:_MOST_HOLDERS]
+    return False
+
+
+def _is_passing(holder: Any) -> bool:
     """Return whether a holder is a look at something, or a function of this package."""
     kind = type(holder)
     if kind is FrameType:
-        return True
+        # From 3.11 on what waits refers to its local variables itself.
+        is_waiting = sys.version_info < (3, 11) and holder.f_code.co_flags & _WAITS
+        return not is_waiting or _is_own(holder.f_code)
+    if is_suspended(holder):
+        return _is_own(code_of(holder))
     name = type_name(kind)
-    return name.endswith(("_iterator", "iterator")) or name in ("generator", "enumerate", "zip")
+    return name.endswith(("_iterator", "iterator")) or name in ("enumerate", "zip")
 
 
-def _rank(holder: object, known: Callable[[int], bool]) -> tuple[bool, bool, int]:
-    """Order what holds an object: a known place, then what has names, then the smallest."""
+def _is_own(code: CodeType) -> bool:
+    return code.co_filename.startswith(_OWN_FOLDER)
+
+
+def _rank(holder: object) -> tuple[bool, bool, int]:
+    """Order what holds an object: what can be named, then what has names, then the smallest."""
+    is_end = is_suspended(holder) and tells_itself(holder)
     entries = length(holder)
-    return not known(id(holder)), entries is not None and type(holder) is not dict, entries or 0
+    return not is_end, entries is not None and type(holder) is not dict, entries or 0
 
 
 def holder_outside(top: object, is_whole_chain: bool) -> str:  # noqa: FBT001 - a fact about top
     """Return what may hold the top of a chain that has come to no module, in words."""
-    name = type_name(type(top))
-    if not is_whole_chain and is_from_c(type(top)) and length(top) is None:
-        return f"held outside Python by {name}"
+    kind = type(top)
+    is_hidden = not is_whole_chain and is_from_c(kind) and length(top) is None
+    # What belongs to Python itself, such as a built-in function, tells nobody anything.
+    if is_hidden and kind.__module__.partition(".")[0] not in sys.stdlib_module_names:
+        return f"{UNKNOWN_HOLDER} by {type_name(kind)}"
     functions = ", ".join(_running_functions())
     by_function = f"a local variable of a running function ({functions}), or " if functions else ""
-    return f"{by_function}held outside Python"
+    return f"{by_function}{UNKNOWN_HOLDER}"
 
 
 def _running_functions() -> list[str]:

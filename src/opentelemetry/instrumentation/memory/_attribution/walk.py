@@ -1,4 +1,4 @@
-"""A bounded search from modules and running functions for containers, nearest first.
+"""A bounded search from modules, running functions and tasks for containers, nearest first.
 
 It finds what a census cannot see, a dictionary of texts and numbers, which the garbage collector
 does not track; and it knows how to get to what it has found. It follows what the garbage collector
@@ -40,7 +40,17 @@ from opentelemetry.instrumentation.memory._attribution.looking import (
     oldest,
     text_at,
 )
-from opentelemetry.instrumentation.memory._attribution.naming import derives_from, namespace_of
+from opentelemetry.instrumentation.memory._attribution.naming import (
+    FUNCTION,
+    derives_from,
+    namespace_of,
+)
+from opentelemetry.instrumentation.memory._attribution.suspended import (
+    RUN_BY_TASKS,
+    a_few_of_each,
+    frame_of,
+    suspended_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -145,12 +155,8 @@ class Walk:
             places = array("l", range(first_below, len(self._parents)))
         return places
 
-    def knows(self, identity: int) -> bool:
-        """Return whether the search came by an object."""
-        return identity in self._places
-
     def chain_to(self, identity: int) -> tuple[str | int, list[int]] | None:
-        """Return a root (a module's name, a thread's identity) and the identities from there on."""
+        """Return a root, see `roots`, and the identities from there on."""
         place = self._places.get(identity)
         if place is None:
             return None
@@ -196,7 +202,7 @@ class Walk:
 
 
 def roots() -> Iterator[tuple[str | int, object]]:
-    """Yield modules by name, the application's first, and running functions by thread."""
+    """Yield modules by name, the application's first, running functions by thread, coroutines."""
     modules = [
         (name, module)
         for name, module in list(sys.modules.items())
@@ -204,6 +210,7 @@ def roots() -> Iterator[tuple[str | int, object]]:
     ]
     yield from sorted(modules, key=lambda item: _distance(item[0], namespace_of(item[1])))
     yield from ((thread, frame) for thread, frame in frames())
+    yield from ((RUN_BY_TASKS, coroutine) for coroutine in a_few_of_each())
 
 
 def frames() -> Iterator[tuple[int, FrameType]]:
@@ -276,6 +283,14 @@ def _has_state(function: Any) -> bool:
 def frame_distance(frame: FrameType) -> int:
     """Return 0 for a function of the application, more for one of a library or of Python."""
     return _distance(text_at(frame.f_globals, "__name__") or "", frame.f_globals)
+
+
+def tells_itself(each: object) -> bool:
+    """Return whether a coroutine or generator is of the application and has a name in its code."""
+    frame = frame_of(each)
+    if frame is None or frame_distance(frame) > 1:
+        return False
+    return suspended_name(each) != FUNCTION
 
 
 def _distance(name: str, namespace: dict[str, object] | None) -> int:
