@@ -39,10 +39,11 @@ class Hub:
     def publish(self, number): self.inboxes[0].put_nowait(Order(number))
 
 class Backlog:
-    def __init__(self): self.orders, self.is_done = [], False
+    def __init__(self): self.orders, self.done = [], asyncio.Event()
     def add(self, number):
         self.orders.append(Order(number))
-        self.is_done = number < 0
+        if number < 0:
+            self.done.set()
 
 class Retries:
     def __init__(self, loop): self.loop = loop
@@ -62,9 +63,9 @@ async def keep(told):
 async def keep_for_a_while(told):
     backlog = Backlog()
     told(backlog.add, backlog)
-    while not backlog.is_done:
-        await asyncio.sleep(0.001)
+    await backlog.done.wait()
     del backlog
+    told(None, None)
     await asyncio.get_running_loop().create_future()
 
 async def serve_keeping(told):
@@ -118,6 +119,7 @@ class Served:
         self._coroutine = coroutine
         self._loop = asyncio.new_event_loop()
         self._waits = threading.Event()
+        self.has_let_go = threading.Event()
         self.keep: Any = None
         self.holder: weakref.ref[Any] | None = None
 
@@ -133,6 +135,9 @@ class Served:
         self._loop.close()
 
     def _told(self, keep: Any, holder: Any) -> None:
+        if holder is None:
+            self.has_let_go.set()
+            return
         self.keep = weakref.WeakMethod(keep)
         self.holder = weakref.ref(holder)
         # By the time that this is called the coroutine waits.
@@ -229,6 +234,7 @@ def test_what_a_waiting_coroutine_lets_go_of_is_freed_at_once(shop: Any) -> None
         try:
             # A copy of its local variables, as `f_locals` makes one, would still refer to it.
             service.grow(range(-1, 0))
+            assert service.has_let_go.wait(30)
             assert service.holder() is None
         finally:
             gc.enable()
