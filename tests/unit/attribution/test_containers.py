@@ -19,7 +19,7 @@ from opentelemetry.instrumentation.memory._attribution import listing as listing
 from opentelemetry.instrumentation.memory._attribution.containers import ContainerInquiry
 from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
-from opentelemetry.instrumentation.memory._attribution.walk import frames
+from opentelemetry.instrumentation.memory._attribution.walk import Walk, frames
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.model import MemorySample
 
@@ -377,6 +377,30 @@ def test_nothing_is_held_while_it_rests(shop: Any) -> None:
     dead = weakref.ref(shop.items[0])
     shop.items.clear()
     assert dead() is None
+
+
+def test_its_memory_is_in_the_way_of_no_judgement_while_it_rests(shop: Any) -> None:
+    inquiry = ContainerInquiry(SystemClock())
+    steps = inquiry.gather(Case(None, 0.0, MemorySample(0.0, 1)))
+    held: dict[bool, list[bool]] = {True: [], False: []}
+    for rest_seconds in steps:
+        held[rest_seconds > 0].append(inquiry.is_holding)
+        shop.items += [[rest_seconds]] * 10
+    assert any(held[False])
+    assert held[True]
+    assert not any(held[True])
+
+
+def test_ways_are_the_same_in_less_memory() -> None:
+    walk = Walk(SystemClock(), most_nodes=5_000)
+    list(walk.run())
+    identities = [id(each) for each in sys.modules.values() if walk.chain_to(id(each))]
+    ways, memory_bytes = list(map(walk.chain_to, identities)), walk.memory_bytes
+    list(walk.keep_ways())
+    assert identities
+    assert list(map(walk.chain_to, identities)) == ways
+    assert walk.chain_to(id(walk)) is None
+    assert walk.memory_bytes < memory_bytes / 2
 
 
 def test_an_inquiry_that_is_closed_lets_go_of_everything(shop: Any) -> None:

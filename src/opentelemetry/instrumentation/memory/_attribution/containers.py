@@ -121,8 +121,13 @@ class ContainerInquiry:
             yield 0.0
             containers += yield from garbage_growth(first.census, second.census)
             second.census.forget()
-        yield _TURN_SECONDS
         grown = yield from grown_containers(first, second)
+        memory_bytes = _memory_bytes(first, second)
+        # From here on there may be rests of half a minute: with as much in hand the process's
+        # figures could not be judged for so long, nor routes be told apart by them.
+        yield from second.keep_ways()
+        self.is_holding = False
+        yield _TURN_SECONDS
         containers += yield from self._tell(grown, second)
         # One thing can be met twice: a queue, and the list within.
         best = {
@@ -138,7 +143,7 @@ class ContainerInquiry:
             containers=tuple(containers[:_MOST_TOLD]),
             skipped=(Skipped(self.kind, f"{why}: {_NOT_COUNTED}"),) if why else (),
             seconds=second.taken_at_seconds - first.taken_at_seconds,
-            memory_bytes=_memory_bytes(first, second),
+            memory_bytes=memory_bytes,
         )
 
     def _tell(

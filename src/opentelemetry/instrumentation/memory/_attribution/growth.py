@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.memory._attribution.census import (
     Census,
     take_census,
 )
+from opentelemetry.instrumentation.memory._attribution.lengths import Lengths
 from opentelemetry.instrumentation.memory._attribution.naming import type_name
 from opentelemetry.instrumentation.memory._attribution.walk import Walk
 from opentelemetry.instrumentation.memory.evidence import TypeGrowth
@@ -19,7 +20,6 @@ from opentelemetry.instrumentation.memory.evidence import TypeGrowth
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from opentelemetry.instrumentation.memory._attribution.lengths import Lengths
     from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
 
@@ -57,6 +57,12 @@ class Look:
         self.walk.keep_lengths()
         if self.census:
             self.census.keep_lengths()
+
+    def keep_ways(self) -> Generator[float, None, None]:
+        """Let go of all but the way to what was found, step by step."""
+        yield from self.walk.keep_ways()
+        if self.census:
+            self.census.lengths = Lengths()
 
     def own_identities(self) -> set[int]:
         """Return the identities of what this look itself is made of."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 from array import array
+from bisect import bisect_left
 from inspect import CO_OPTIMIZED
 from itertools import islice
 from types import (
@@ -96,19 +97,30 @@ class Walk:
         self._places: dict[int, int] = {}
         self._parents = array("l")
         self._identities = array("Q")
+        self._ascending, self._places_ascending = array("Q"), array("l")
         self._roots: list[str | int] = []
 
     @property
     def memory_bytes(self) -> int:
         """What this search remembers, by estimate."""
         lengths = len(self.lengths) + len(self.remembered or ())
-        return 130 * len(self._places) + REMEMBERED_BYTES * lengths
+        ways = 130 * len(self._places) + 32 * len(self._ascending)
+        return ways + REMEMBERED_BYTES * lengths
 
     def keep_lengths(self) -> None:
         """Let go of all else: from here on nothing can be found but `remembered`."""
         self._places.clear()
         self._parents, self._identities = array("l"), array("Q")
         self.remembered = self.lengths.remember()
+
+    def keep_ways(self) -> Generator[float, None, None]:
+        """Let go of lengths, and keep the way to all that was found in a quarter of the memory."""
+        self.lengths = Lengths()
+        self._ascending = array("Q", sorted(self._places))
+        yield 0.0
+        places = map(self._places.__getitem__, self._ascending)
+        self._places_ascending = array("l", places)
+        self._places.clear()
 
     def own_containers(self) -> list[object]:
         """Return what this search remembers itself by, for it to be left out."""
@@ -157,7 +169,7 @@ class Walk:
 
     def chain_to(self, identity: int) -> tuple[str | int, list[int]] | None:
         """Return a root, see `roots`, and the identities from there on."""
-        place = self._places.get(identity)
+        place = self._place_of(identity)
         if place is None:
             return None
         chain = []
@@ -167,6 +179,13 @@ class Walk:
             if parent < 0:
                 return self._roots[-parent - 1], chain[::-1]
             place = parent
+
+    def _place_of(self, identity: int) -> int | None:
+        if self._places:
+            return self._places.get(identity)
+        at = bisect_left(self._ascending, identity)
+        is_known = at < len(self._ascending) and self._ascending[at] == identity
+        return self._places_ascending[at] if is_known else None
 
     def _begin(self, own: list[object], others: list[object]) -> tuple[array[int], array[int]]:
         """Fill in where to begin: the application's modules, and all else; return the places."""
