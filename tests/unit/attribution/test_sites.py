@@ -257,6 +257,19 @@ def test_loss_stays_within_the_budget(
     assert findings.slowdown_cpu_seconds <= SHARE * (clock.now() - began) * 1.1
 
 
+def test_own_work_is_within_the_same_budget(
+    inquiry: SiteInquiry, application: Application, clock: FakeClock
+) -> None:
+    began, own_seconds = clock.now(), 2.0
+    steps = inquiry.gather(case())
+    application.live(max(next(steps), TURN_SECONDS))
+    clock.work(own_seconds)
+    findings = finish(steps, application)
+    assert findings.sites
+    spent = own_seconds + findings.slowdown_cpu_seconds
+    assert spent <= SHARE * (clock.now() - began) * 1.1
+
+
 def test_extra_cpu_time_while_watched_is_told_as_lost(
     inquiry: SiteInquiry, application: Application
 ) -> None:

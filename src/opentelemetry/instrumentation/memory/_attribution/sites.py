@@ -74,6 +74,7 @@ class _Expense:
     """What has been spent since an inquiry began."""
 
     began_at_seconds: float
+    own_cpu_began_at_seconds: float
     slowdown_seconds: float = 0.0
     due_seconds: float = 0.0
     """What is still to be spent on what has been seen."""
@@ -101,8 +102,8 @@ class SiteInquiry:
     of the time that has passed since the inquiry began; a burst that would need more than five
     minutes of waiting is made shorter. The loss is measured all through the burst, which ends where
     it has used up what it was allowed. So no more than that share of the inquiry's own time is
-    lost, with what another process takes to read memray's record. Another burst begins five minutes
-    later at the earliest.
+    lost, with its own work before the burst and what another process takes to read memray's record.
+    Another burst begins five minutes later at the earliest.
 
     Where the application runs tracemalloc itself, its traces are looked at, and nothing is started
     or stopped. Where memray is installed, it watches instead of tracemalloc, unless the application
@@ -143,7 +144,7 @@ class SiteInquiry:
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Watch allocations for seconds, and return the lines that keep theirs."""
-        expense = _Expense(self._clock.now())
+        expense = _Expense(self._clock.now(), self._clock.thread_cpu())
         try:
             if is_tracing():
                 burst = yield from self._look_at_applications_traces(case, expense)
@@ -245,8 +246,9 @@ class SiteInquiry:
     def _earn(
         self, expected_loss_seconds: float, slowdown: Slowdown, expense: _Expense
     ) -> Generator[float, None, None]:
-        """Rest until this much more loss is within the budget."""
+        """Rest until this much more loss is within the budget, beside this thread's own work."""
         loss_seconds = expense.slowdown_seconds + expense.due_seconds + expected_loss_seconds
+        loss_seconds += self._clock.thread_cpu() - expense.own_cpu_began_at_seconds
         passed = self._clock.now() - expense.began_at_seconds
         yield from self._rest(max(loss_seconds / self._share - passed, 0.0), slowdown)
 
