@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from itertools import islice
 from queue import SimpleQueue
-from types import FunctionType, MethodType
+from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ReferenceType
 
@@ -66,12 +66,22 @@ _CALLED: Final = (FunctionType, MethodType)
 class LengthTable:
     """Which classes are containers, and how the length of each is told without asking it.
 
+    And which are plain: what their instances refer to is what the garbage collector follows.
+
     Remembers the identities of classes, no class itself; it is to be thrown away soon, before
     another class can have taken the place of one that is gone.
     """
 
     def __init__(self) -> None:
         self._readers: dict[int, Callable[[Any], int] | None] = {}
+        self._plain: dict[int, bool] = {}
+
+    def is_plain(self, cls: type) -> bool:
+        """Return whether this is no class of modules, of classes or of frames."""
+        identity = id(cls)
+        if identity not in self._plain:
+            self._plain[identity] = not derives_from(cls, ModuleType, type, FrameType)
+        return self._plain[identity]
 
     def reader_of(self, cls: type) -> Callable[[Any], int] | None:
         """Return what tells the number of entries of an instance, or None for no container."""

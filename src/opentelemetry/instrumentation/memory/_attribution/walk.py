@@ -206,18 +206,25 @@ class Walk:
         self._identities.append(id(each))
 
     def _expand(self, each: object, place: int, table: LengthTable, below: list[object]) -> None:
-        read = table.reader_of(type(each))
-        for child in children(each, None if read is None else read(each)):
+        places, read = self._places, table.reader_of(type(each))
+        entries = None if read is None else read(each)
+        if table.is_plain(type(each)) and (entries is None or entries <= LARGE):
+            found = gc.get_referents(each)
+        else:
+            found = children(each, entries)
+        # Of ten that are referred to nine lead nowhere or are known.
+        fresh = [
+            child for child in found if id(type(child)) not in _LEAVES and id(child) not in places
+        ]
+        for child in fresh:
             kind = type(child)
-            if id(kind) in _LEAVES or id(child) in self._places:
-                continue
-            if kind is FunctionType and not _has_state(child):
+            if id(child) in places or (kind is FunctionType and not _has_state(child)):
                 continue
             below.append(child)
             self._add(child, place)
             read = table.reader_of(kind)
-            if read is not None and (entries := read(child)) >= LEAST_LENGTH:
-                self.lengths.add(id(child), entries, id(kind))
+            if read is not None and (length := read(child)) >= LEAST_LENGTH:
+                self.lengths.add(id(child), length, id(kind))
 
 
 def roots() -> Iterator[tuple[str | int, object]]:
