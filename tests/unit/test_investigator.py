@@ -43,6 +43,7 @@ class GatedInquiry:
 
     kind: EvidenceKind = "sites"
     is_holding = False
+    interim: Findings | None = None
 
     def __init__(self) -> None:
         self.cases: list[Case] = []
@@ -202,6 +203,23 @@ def test_answer_is_not_kept_back_for_the_slowest_kind(inquiry: GatedInquiry, tol
     assert told.next() == {"confirmed"}
     assert told.news[-1][0].routes == (ROUTE,)
     investigator.stop(PATIENCE_SECONDS)
+
+
+def test_route_is_told_as_soon_as_it_is_certain(inquiry: GatedInquiry, told: Told) -> None:
+    routes = GatedInquiry()
+    routes.kind, routes.findings = "routes", Findings(routes=(ROUTE,))
+    routes.may_end.clear()
+    investigator = Investigator([inquiry, routes], SystemClock(), 1.0, sample, told.deliver)
+    investigator.notice(verdict("confirmed"), sample())
+    told.next()
+    routes.interim = Findings(routes=(ROUTE,))
+    assert told.next() == {"confirmed"}
+    assert told.news[-1][0].routes == (ROUTE,)
+    assert investigator.is_under_way()
+    routes.may_end.set()
+    assert routes.is_closed.wait(PATIENCE_SECONDS)
+    investigator.stop(PATIENCE_SECONDS)
+    assert len(told.news) == 2
 
 
 def test_end_is_not_told_again_where_the_slowest_kind_added_nothing(

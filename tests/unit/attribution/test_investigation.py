@@ -11,6 +11,7 @@ from opentelemetry.instrumentation.memory._attribution.investigation import Inve
 from opentelemetry.instrumentation.memory.evidence import (
     EvidenceKind,
     Findings,
+    RouteGrowth,
     SiteGrowth,
     Skipped,
 )
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
 SHARE = 0.01
+ROUTE = RouteGrowth("GET /cart", 1000, 1200.0, 1100.0, 1300.0)
 SITE = SiteGrowth("shop/views.py:42", (), 5 * MIB, 100, 1000.0)
 
 
@@ -35,6 +37,7 @@ class ScriptedInquiry:
     ) -> None:
         self.kind = kind
         self.is_holding = False
+        self.interim: Findings | None = None
         self.began_at: float | None = None
         self.is_closed = False
         self.step_times: list[float] = []
@@ -58,6 +61,7 @@ class ScriptedInquiry:
 class FailingInquiry:
     kind: EvidenceKind = "containers"
     is_holding = False
+    interim: Findings | None = None
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         del case
@@ -93,6 +97,27 @@ def test_every_kind_that_fits_the_segment_is_asked_and_its_findings_are_kept() -
     assert investigation.evidence is not None
     assert investigation.evidence.sites == (SITE,)
     assert [cost.kind for cost in investigation.evidence.costs] == ["containers", "sites"]
+
+
+def test_what_is_certain_before_an_inquiry_ends_is_told_meanwhile() -> None:
+    clock = FakeClock()
+    routes = ScriptedInquiry("routes", clock, [(0.001, 20.0)] * 3)
+    investigation = Investigation([routes], case(), clock, SHARE, sample)
+    investigation.step()
+    assert investigation.interim is None
+    routes.interim = Findings(routes=(ROUTE,), seconds=60.0)
+    clock.wait(20.0)
+    investigation.step()
+    assert investigation.interim is not None
+    assert investigation.interim.routes == (ROUTE,)
+    first = investigation.interim
+    clock.wait(20.0)
+    investigation.step()
+    assert investigation.interim is first
+    run(investigation, clock)
+    # What the inquiry says at its end takes the place of what it has said before.
+    assert investigation.evidence is not None
+    assert investigation.evidence.routes == ()
 
 
 def test_free_memory_is_not_searched_for_objects() -> None:

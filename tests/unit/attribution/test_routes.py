@@ -609,10 +609,16 @@ def test_an_interval_in_which_another_inquiry_held_memory_hides_no_leak() -> Non
     assert found.bytes_per_request == pytest.approx(10_000, rel=0.05)
 
 
-def looks(counter: RouteCounter, columns: Any, most_looks: int) -> tuple[Any, int]:
-    """Gather while samples come in, one each half second, that grow as `columns` says."""
+def looks(
+    counter: RouteCounter, columns: Any, most_looks: int, meanwhile: Any = None
+) -> tuple[Any, int]:
+    """Gather while samples come in, one each half second, that grow as `columns` says.
+
+    What the inquiry tells meanwhile is noted with the number of the look.
+    """
     counter.start()
-    steps = RouteInquiry(counter).gather(Case("python_heap", 1000.0, sample(0.0, 0)))
+    inquiry = RouteInquiry(counter)
+    steps = inquiry.gather(Case("python_heap", 1000.0, sample(0.0, 0)))
     level, index, waits = 0, 0, 0
     counter.observe(sample(0.0, 0))
     while True:
@@ -621,6 +627,8 @@ def looks(counter: RouteCounter, columns: Any, most_looks: int) -> tuple[Any, in
         except StopIteration as end:
             return end.value, waits
         if waited:
+            if meanwhile is not None:
+                meanwhile.append(inquiry.interim)
             waits += 1
             assert waits < most_looks, "the inquiry should have ended by now"
             for _ in range(40):
@@ -637,6 +645,26 @@ def test_an_inquiry_that_finds_nothing_ends_after_three_minutes(counter: RouteCo
     findings, waits = looks(counter, alike, 15)
     assert findings.routes == ()
     assert waits == 9
+
+
+def test_a_route_that_two_looks_have_found_is_told_before_the_end(counter: RouteCounter) -> None:
+    def noisy(index: int) -> int:
+        number = index * 7919 % 11
+        for _ in range(number):
+            run_once("/cart")
+        for _ in range(index * 104729 % 13):
+            run_once("/home")
+        # As much again that no request explains, so that the looks go on.
+        return 10_000 * number + index * 6151 % 97 * 1_500
+
+    told: list[Any] = []
+    findings, waits = looks(counter, noisy, 15, told)
+    first = next(look for look, each in enumerate(told) if each is not None)
+    assert 2 <= first < waits - 1
+    assert [each.route for each in told[first].routes] == ["/cart"]
+    # One object for one piece of news.
+    assert told[first] is told[-1]
+    assert [each.route for each in findings.routes] == ["/cart"]
 
 
 def test_routes_that_go_together_are_evidence_and_no_series(counter: RouteCounter) -> None:

@@ -45,6 +45,7 @@ class AllocatorInquiry:
 
     kind: EvidenceKind = "allocator"
     is_holding = False
+    interim: Findings | None = None
 
     def __init__(
         self,

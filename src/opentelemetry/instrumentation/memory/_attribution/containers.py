@@ -75,6 +75,7 @@ class ContainerInquiry:
     """
 
     kind: EvidenceKind = "containers"
+    interim: Findings | None = None
 
     def __init__(
         self,

@@ -49,10 +49,13 @@ class Inquiry(Protocol):
         kind: What it looks at.
         is_holding: Whether it takes up so much memory of its own just now, or hides so much, that
             the process's figures are not to be judged. Read by other threads.
+        interim: What is certain while it is still looking, a new object whenever there is more of
+            it; None where there is nothing to tell before the end.
     """
 
     kind: EvidenceKind
     is_holding: bool
+    interim: Findings | None
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
         """Look, step by step, and return what was found."""

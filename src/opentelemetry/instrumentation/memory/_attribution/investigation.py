@@ -164,7 +164,8 @@ class Investigation:
     def _next(self, course: _Course) -> tuple[Findings | None, float]:
         """Let an inquiry go on; return its answer, or how long it wants to rest."""
         try:
-            return None, next(course.steps)
+            wish_seconds = next(course.steps)
+            self._tell_meanwhile(course.inquiry)
         except StopIteration as end:
             findings: Findings = end.value
             return findings, 0.0
@@ -173,6 +174,14 @@ class Investigation:
             # The type alone: a message may hold a value of the application.
             why = f"failed with {type(error).__name__}"
             return Findings(skipped=(Skipped(course.inquiry.kind, why),)), 0.0
+        return None, wish_seconds
+
+    def _tell_meanwhile(self, inquiry: Inquiry) -> None:
+        """Add what is certain already to what is known."""
+        interim = inquiry.interim
+        if interim is not None and interim is not self._findings.get(inquiry.kind):
+            self._findings[inquiry.kind] = interim
+            self.interim = self._draw_conclusion()
 
     def _end(self, course: _Course, findings: Findings) -> None:
         self._under_way.remove(course)

@@ -75,6 +75,7 @@ class MappingInquiry:
 
     kind: EvidenceKind = "mappings"
     is_holding = False
+    interim: Findings | None = None
 
     def __init__(self, clock: Clock, objects: Probe[Allocator] | None = None) -> None:
         self._clock = clock

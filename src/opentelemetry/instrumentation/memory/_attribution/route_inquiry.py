@@ -53,9 +53,14 @@ class RouteInquiry:
 
     def __init__(self, counter: RouteCounter) -> None:
         self._counter = counter
+        self.interim: Findings | None = None
 
     def gather(self, case: Case) -> Generator[float, None, Findings]:
-        """Watch for some minutes, and return the routes whose interval excludes zero."""
+        """Watch for some minutes, and return the routes whose interval excludes zero.
+
+        A route that two looks running have found is told meanwhile, as `interim`.
+        """
+        self.interim = None
         if not self._counter.is_watching:
             self._counter.start(case.segment)
         waited = 0.0
@@ -78,6 +83,7 @@ class RouteInquiry:
                 self._counter.publish(tuple(each for each in found if each.route in single))
                 grown = max(sum(requests.growth), 1.0)
                 looks.append(found)
+                self._tell_meanwhile(looks, watched)
                 if _is_settled(found, grown) or _is_still(looks, watched):
                     break
             if max(watched, waited) >= LONGEST_SECONDS:
@@ -85,6 +91,17 @@ class RouteInquiry:
             yield LOOK_EVERY_SECONDS
             waited += LOOK_EVERY_SECONDS
         return Findings(routes=found, seconds=watched, memory_bytes=_BYTES_OF_RECORDS)
+
+    def _tell_meanwhile(self, looks: Sequence[tuple[RouteGrowth, ...]], watched: float) -> None:
+        """Tell what the last two looks have both found, if there is a route that is not told yet.
+
+        There are up to twenty looks, and one alone is wrong at times.
+        """
+        before = {each.route for look in looks[-2:-1] for each in look}
+        found = tuple(each for each in looks[-1] if each.route in before)
+        told = () if self.interim is None else self.interim.routes
+        if {each.route for each in found} - {each.route for each in told}:
+            self.interim = Findings(routes=found, seconds=watched, memory_bytes=_BYTES_OF_RECORDS)
 
 
 def growth_by_route(

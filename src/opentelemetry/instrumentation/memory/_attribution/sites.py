@@ -122,6 +122,7 @@ class SiteInquiry:
     """
 
     kind: EvidenceKind = "sites"
+    interim: Findings | None = None
 
     def __init__(  # noqa: PLR0913 - all but the clock have defaults
         self,
