@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import (
     ATTRIBUTE,
-    attribute_name,
     bounded,
     derives_from,
     function_name,
@@ -212,22 +211,21 @@ def _label(  # noqa: PLR0911 - one return a kind of parent
     if derives_from(kind, *_RUNNING):
         # It leads to its frame, before 3.11, and to what it waits for.
         is_running = derives_from(type(child), *_RUNNING)
-        return "" if is_running else _label_of_local(parent, child), None
+        return "" if is_running else _label_of_local(parent, child, names), None
     return _label_in_instance(parent, child, home, names)
 
 
-def _label_of_local(parent: Any, child: object) -> str:
+def _label_of_local(parent: Any, child: object, names: CodeNames) -> str:
     """Return `.<local>`, with the variable's name where to ask for it leaves nothing behind."""
     frame = parent if type(parent) is FrameType else frame_of(parent)
     if sys.version_info < (3, 13) or frame is None or not frame.f_code.co_flags & CO_OPTIMIZED:
         return ".<local>"
-    code = frame.f_code
-    known = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+    module = _text(frame.f_globals.get("__name__"))
     # A variable that an inner function uses as well is in a cell.
     inside = gc.get_referents(child) if type(child) is CellType else [child]
     for name, value in frame.f_locals.items():
         if any(value is each for each in inside):
-            return f".<local>.{attribute_name(name, known)}"
+            return f".<local>.{names.attribute(name, module)}"
     return ".<local>"
 
 

@@ -120,20 +120,23 @@ def _meet_holders(met: list[Any], place: int, known: Callable[[int], bool]) -> b
     seen = {id(met), *map(id, met)}
     of_each: Counter[int] = Counter()
     holders: list[Any] = []
+    ends: list[Any] = []
     for holder in islice(gc.get_referrers(met[place]), _MOST_REFERRERS):
         if id(holder) in seen:
             continue
         if known(id(holder)):
-            met.append(holder)
-            return True
+            ends.append(holder)
+            if len(ends) >= _MOST_HOLDERS:
+                break
         of_each[id(type(holder))] += 1
         # Ten thousand entries may refer to what holds the container that they are in.
         if of_each[id(type(holder))] <= _FEW_OF_EACH and not _is_passing(holder):
             holders.append(holder)
-    holders.sort(key=_rank)
-    if holders and is_suspended(holders[0]) and tells_itself(holders[0]):
-        met.append(holders[0])
+    ends = ends or [each for each in holders if is_suspended(each) and tells_itself(each)]
+    if ends:
+        met.append(min(ends, key=_rank))
         return True
+    holders.sort(key=_rank)
     met += holders[:_MOST_HOLDERS]
     return False
 
@@ -155,11 +158,10 @@ def _is_own(code: CodeType) -> bool:
     return code.co_filename.startswith(_OWN_FOLDER)
 
 
-def _rank(holder: object) -> tuple[bool, bool, int]:
-    """Order what holds an object: what can be named, then what has names, then the smallest."""
-    is_end = is_suspended(holder) and tells_itself(holder)
+def _rank(holder: object) -> tuple[bool, int]:
+    """Order what holds an object: what has names, then the smallest."""
     entries = length(holder)
-    return not is_end, entries is not None and type(holder) is not dict, entries or 0
+    return entries is not None and type(holder) is not dict, entries or 0
 
 
 def holder_outside(top: object, is_whole_chain: bool) -> str:  # noqa: FBT001 - a fact about top
