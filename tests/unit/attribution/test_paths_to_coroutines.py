@@ -212,8 +212,8 @@ def test_what_a_loop_is_to_call_later_is_found(shop: Any) -> None:
     paths = [
         path for path, each in found.items() if each.entries_after - each.entries_before == 1800
     ]
-    # Of several ways to the loop one is told: by the coroutine or by the thread that runs it.
-    assert [path for path in paths if path and path.endswith("oop._scheduled")]
+    # Of several ways to the loop one is told: by the coroutine, or by the thread that runs it.
+    assert [path for path in paths if path and path.endswith("._scheduled")]
 
 
 @pytest.mark.parametrize("function", ["serve_hub", "serve_keeping", "serve_stream"])
