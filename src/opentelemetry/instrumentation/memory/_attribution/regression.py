@@ -284,7 +284,10 @@ def _without_spikes(growth: Column, errors: Column) -> tuple[list[float], list[f
 
 
 def _without_steps(growth: Column, errors: Column) -> list[float]:
-    """Return the growth with its single steps cut to what is usual.
+    """Return the growth with its single steps cut to what is expected.
+
+    How large a step is says nothing of the requests beside it. Cut to the edge of what is usual it
+    would still weigh as much as dozens of other intervals.
 
     What was cut upwards may be cut downwards again later: memory that was taken once and is given
     back. At most one interval in fifty counts as a step; what happens more often is no exception.
@@ -300,10 +303,10 @@ def _without_steps(growth: Column, errors: Column) -> list[float]:
     for index, error in enumerate(errors):
         beyond = error - middle
         if beyond > usual:
-            owed += beyond - usual
-            cut[index] -= beyond - usual
+            owed += beyond
+            cut[index] -= beyond
         elif beyond < -usual and owed:
-            returned = min(owed, -usual - beyond)
+            returned = min(owed, -beyond)
             owed -= returned
             cut[index] += returned
     return cut
