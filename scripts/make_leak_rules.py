@@ -1,7 +1,7 @@
 """Write the recording rules that approximate the leak verdict: collector-config/rules/leak.yaml.
 
     python scripts/make_leak_rules.py > collector-config/rules/leak.yaml
-    python scripts/make_leak_rules.py --sample-seconds 60 > leak-60s.yaml
+    python scripts/make_leak_rules.py --sample-seconds 15 > leak-15s.yaml
 
 PromQL has windows of fixed length only, and what is enough evidence depends on how many samples
 there are. So every window of the file is so many samples long, and this is the only parameter.
@@ -14,7 +14,8 @@ import argparse
 import sys
 from string import Template
 
-DEFAULT_SAMPLE_SECONDS = 30.0
+DEFAULT_SAMPLE_SECONDS = 60.0
+"""So far apart do SDKs export unless told otherwise (OTEL_METRIC_EXPORT_INTERVAL)."""
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 3600.0
 BLOCKS_A_WINDOW = 6
 BLOCK_SAMPLES = (40, 80, 160, 320)
@@ -45,10 +46,10 @@ HEAD = Template("""\
 # processes of any language whose memory metrics arrive, where neither the process nor a watch beside it judges itself.
 # Names as the collector's Prometheus exporter makes them (with languages.yaml); no rule needs `job` or `instance`.
 #
-# Made by scripts/make_leak_rules.py for one sample in $sample. With denser samples it finds less and errs less, with sparser
-# ones it errs more. An SDK that exports at its default, once a minute:
+# Made by scripts/make_leak_rules.py for one sample in $sample; SDKs export once a minute unless told otherwise. With denser
+# samples it finds less and errs less, with sparser ones it errs more. For services that export every 15 s, say:
 #
-#   python scripts/make_leak_rules.py --sample-seconds 60 > leak.yaml
+#   python scripts/make_leak_rules.py --sample-seconds 15 > leak.yaml
 #
 # Checked by:
 #
@@ -119,7 +120,7 @@ LONGER_FLOOR = Template("""\
 """)
 
 HIGHEST = Template("""\
-      # As long as a weekend and a morning.
+      # So long is remembered what was given back.
       - record: process_memory:part_bytes:highest$memory
         expr: max_over_time(process_memory:part_bytes:min$shortest[$memory:$shortest])
 """)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
 from scripts.make_leak_rules import DEFAULT_SAMPLE_SECONDS, duration, rules
 from tests import tools
 
@@ -35,7 +38,23 @@ def test_shipped_file_is_what_the_script_prints() -> None:
     assert done.stdout == (ROOT / "collector-config" / "rules" / "leak.yaml").read_text()
 
 
-@pytest.mark.parametrize("sample_seconds", [0.5, 7, 60, 3600])
+def test_shipped_file_is_for_the_interval_at_which_an_sdk_exports_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OTEL_METRIC_EXPORT_INTERVAL", raising=False)
+    reader = PeriodicExportingMetricReader(ConsoleMetricExporter(out=io.StringIO()))
+    MeterProvider([reader]).shutdown()
+    assert reader._export_interval_millis == DEFAULT_SAMPLE_SECONDS * 1000
+
+
+def test_shipped_file_looks_back_no_further_than_prometheus_keeps_by_default() -> None:
+    kept_days = 15
+    longest_days = max(windows(DEFAULT_SAMPLE_SECONDS)) * DEFAULT_SAMPLE_SECONDS / 86_400
+    assert longest_days < kept_days
+    assert f"looks back {longest_days:g} days" in (ROOT / "docs" / "leak-rules.md").read_text()
+
+
+@pytest.mark.parametrize("sample_seconds", [0.5, 7, 30, 3600])
 def test_windows_are_as_many_samples_long_at_any_interval(sample_seconds: float) -> None:
     expected = windows(DEFAULT_SAMPLE_SECONDS)
     assert len(expected) > 60
