@@ -172,15 +172,6 @@ VERDICT = Template("""
             - avg by ($version) (process_memory:whole_bytes:max) * avg by ($version) (process_memory:up_seconds)
           )
           / (stdvar by ($version) (process_memory:up_seconds) > 0)
-      # Growth that follows load: of three or more processes of different age most grow, and the old are hardly larger.
-      - record: process_memory:rule_growth_is_load
-        expr: |
-          process_memory:growth_by_uptime_bytes_per_second
-          < 0.5 * avg by ($version) (sum by ($process) (process_memory:rule_leak_growth_bytes_per_second))
-          and stddev by ($version) (process_memory:up_seconds) >= $shortest_seconds
-          and count by ($version) (sum by ($process) (process_memory:rule_leak_growth_bytes_per_second))
-            >= 0.5 * count by ($version) (process_memory:whole_bytes:max)
-          and count by ($version) (process_memory:whole_bytes:max) >= 3
       # $one: one window has seen a leak. $more: two or more have. 0: none has. Absent: not up for $shortest_window yet.
       - record: process_memory:rule_leak_risk
         expr: |
@@ -192,7 +183,20 @@ VERDICT = Template("""
               $more
             )
           )
-          unless on ($version) process_memory:rule_growth_is_load
+          # Growth that follows load: of three or more processes of different age most grow, and the old are hardly
+          # larger. Asked of the same opinions as above: no later than they where a rule sees others' records late.
+          unless on ($version) (
+            process_memory:growth_by_uptime_bytes_per_second
+            < 0.5 * avg by ($version) (sum by ($process) (
+              max without (window) (max_over_time(process_memory:rule_window_growth_bytes_per_second[$hold]))
+            ))
+            and stddev by ($version) (process_memory:up_seconds) >= $shortest_seconds
+            and count by ($version) (group by ($process) (
+              max_over_time(process_memory:rule_window_growth_bytes_per_second[$hold])
+            ))
+              >= 0.5 * count by ($version) (process_memory:whole_bytes:max)
+            and count by ($version) (process_memory:whole_bytes:max) >= 3
+          )
           or 0 * (process_memory:whole_bytes:max and process_memory:whole_bytes:max offset $shortest_window)
       - record: process_memory:rule_time_to_exhaustion_seconds
         expr: |
@@ -289,8 +293,9 @@ def _of_window(block: float) -> dict[str, str]:
         "block": duration(block),
         "window": duration(BLOCKS_A_WINDOW * block),
         "quarter": duration(block / 4),
-        # A subquery's points are at whole multiples of its step, so it may begin up to a step late.
-        "reach": duration((BLOCKS_A_WINDOW - 1.75) * block),
+        # A subquery's points are at whole multiples of its step, so it may begin up to a step late;
+        # as much again for where a rule sees late what others have recorded.
+        "reach": duration((BLOCKS_A_WINDOW - 1.5) * block),
         # From the oldest floor to the newest.
         "span": f"{(BLOCKS_A_WINDOW - 1) * block:g}",
         **multiples,
