@@ -14,6 +14,8 @@ import pytest
 import yaml
 from scripts.toolbox.golang import GO_AT_LEAST, collector_version
 from tests import tools
+from tests.pipeline import Collector
+from tests.tools import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "collector-config"
@@ -26,6 +28,11 @@ COMBINATIONS = [
     ["gateway.yaml", *overlays]
     for count in range(len(OVERLAYS) + 1)
     for overlays in itertools.combinations(OVERLAYS, count)
+]
+SCRAPE = ROOT / "examples" / "mixed_languages" / "scrape.yaml"
+DIFFERENT = [
+    *(["gateway.yaml", name] for name in OVERLAYS),
+    ["gateway.yaml", "languages.yaml", str(SCRAPE)],
 ]
 BACKEND = {"BACKEND_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
 VARIABLE = re.compile(r"\$\{env:(\w+)(?::-([^}]*))?\}")
@@ -62,6 +69,21 @@ def test_commands_of_the_readme_name_files_from_the_root() -> None:
         assert named
         assert all((ROOT / name).is_file() for name in named), command
     assert readme.count("export PATH=$PWD/.cache/bin:$PATH") == 2
+
+
+@pytest.mark.parametrize("files", DIFFERENT, ids=lambda files: Path(files[-1]).name)
+def test_collector_finds_nothing_deprecated_in_what_it_runs(
+    files: list[str], tmp_path: Path
+) -> None:
+    with Collector.on_free_ports(tmp_path, *files[1:], env=BACKEND).running() as collector:
+
+        def has_said_all_of_its_start() -> str:
+            log = collector.output()
+            assert "Everything is ready" in log
+            return log
+
+        log = eventually(has_said_all_of_its_start, collector)
+    assert [line for line in log.splitlines() if "deprecat" in line.lower()] == []
 
 
 @pytest.mark.parametrize("files", COMBINATIONS, ids="+".join)
