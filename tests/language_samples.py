@@ -1,7 +1,8 @@
 """What the languages' own instrumentations send of memory, and what must come of it.
 
 Names, units, kinds and attributes were taken from running services (Node.js, the JVM, Go, Rust,
-Python) and from the semantic conventions (.NET); the numbers are round.
+Python), from the semantic conventions (.NET) and from the documents of its instrumentations
+(.NET up to 8: Runtime and Process of opentelemetry-dotnet-contrib); the numbers are round.
 """
 
 from __future__ import annotations
@@ -64,6 +65,17 @@ def pool(kind: str, name: str) -> Attributes:
 def generation(name: str) -> Attributes:
     return {"dotnet.gc.heap.generation": name}
 
+
+DOTNET_8 = [
+    updown(
+        "process.runtime.dotnet.gc.heap.size",
+        "bytes",
+        ({"generation": "gen0"}, 1e6),
+        ({"generation": "gen2"}, 7e6),
+        ({"generation": "loh"}, 4e6),
+    ),
+    updown("process.runtime.dotnet.gc.committed_memory.size", "bytes", ({}, 20e6)),
+]
 
 LANGUAGES = {
     "node": Language(
@@ -167,6 +179,18 @@ LANGUAGES = {
             ),
             updown("dotnet.gc.last_collection.memory.committed_size", "By", ({}, 20e6)),
         ],
+        "dotnet",
+        {RESIDENT: 80e6, USED: 12e6, COMMITTED: 20e6, EXTERNAL: 60e6},
+    ),
+    "dotnet 8": Language(
+        {"telemetry.sdk.language": "dotnet", "service.instance.id": "one"},
+        DOTNET_8,
+        "dotnet",
+        {USED: 12e6, COMMITTED: 20e6},
+    ),
+    "dotnet 8 with its resident set": Language(
+        {"telemetry.sdk.language": "dotnet", "service.instance.id": "one"},
+        [*DOTNET_8, updown(RESIDENT, "By", ({}, 80e6))],
         "dotnet",
         {RESIDENT: 80e6, USED: 12e6, COMMITTED: 20e6, EXTERNAL: 60e6},
     ),

@@ -35,6 +35,7 @@ def test_the_readme_says_of_each_language_what_the_document_says_at_length() -> 
     [
         *(("node", "Node.js"), ("jvm", "JVM"), ("go", "Go"), ("go with its resident set", "Go")),
         *(("dotnet", ".NET"), ("rust", "Rust"), ("python", "Python")),
+        *(("dotnet 8", ".NET up to 8"), ("dotnet 8 with its resident set", ".NET up to 8")),
     ],
 )
 def test_samples_of_a_language_have_what_the_document_says(sample: str, language: str) -> None:

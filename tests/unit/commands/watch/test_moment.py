@@ -72,6 +72,16 @@ def test_dotnet_generations_add_up() -> None:
     assert partition(built) == Partition(200, None, 50, 250)
 
 
+def test_dotnet_generations_add_up_by_the_names_of_older_versions_too() -> None:
+    built = Built()
+    for generation in ("gen0", "gen2"):
+        built.size(100, "process.runtime.dotnet.gc.heap.size", unit="bytes", generation=generation)
+    built.size(250, "process.runtime.dotnet.gc.committed_memory.size", unit="bytes")
+    assert partition(built) == Partition(200, None, 50, 0)
+    built.size(500, "process.memory.usage")
+    assert partition(built) == Partition(200, None, 50, 250)
+
+
 @pytest.mark.parametrize("name", ["process.memory.usage", "process_resident_memory_bytes"])
 def test_a_resident_set_alone_is_judged_as_a_whole(name: str) -> None:
     built = Built().size(70, name, unit="byte")

@@ -103,6 +103,9 @@ MEANINGS: Final[Sequence[Meaning]] = (
     Meaning("dotnet.process.memory.working_set", "resident", _CONVENTION),
     Meaning("dotnet.gc.last_collection.heap.size", "heap_used", _CONVENTION, is_summed=True),
     Meaning("dotnet.gc.last_collection.memory.committed_size", "heap_committed", _CONVENTION),
+    # Up to .NET 8, by OpenTelemetry.Instrumentation.Runtime.
+    Meaning("process.runtime.dotnet.gc.heap.size", "heap_used", _CONVENTION, is_summed=True),
+    Meaning("process.runtime.dotnet.gc.committed_memory.size", "heap_committed", _CONVENTION),
     # Prometheus' client libraries, scraped by a collector.
     Meaning("process_resident_memory_bytes", "resident", _CONVENTION),
 )  # fmt: skip
