@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -299,8 +301,8 @@ def test_without_its_flag_victoria_metrics_has_no_name_that_a_rule_knows(tmp_pat
     assert not names & documented_names("VictoriaMetrics")
 
 
-def test_every_alert_does_in_victoria_metrics_what_its_cases_say() -> None:
-    ask_victoria_metrics(CONFIGS / "rules" / "alerts_test.yaml")
+def test_every_alert_does_in_victoria_metrics_what_its_cases_say(tmp_path: Path) -> None:
+    ask_victoria_metrics(CONFIGS / "rules" / "alerts_test.yaml", tmp_path)
 
 
 OF_LEAK_CASES = {
@@ -321,17 +323,26 @@ def test_leak_rules_do_in_victoria_metrics_what_their_cases_say(tmp_path: Path) 
         cases = cases.replace(prometheus, victoria)
     (tmp_path / "leak.yaml").symlink_to(CONFIGS / "rules" / "leak.yaml")
     (tmp_path / "leak_test.yaml").write_text(cases)
-    ask_victoria_metrics(tmp_path / "leak_test.yaml")
+    ask_victoria_metrics(tmp_path / "leak_test.yaml", tmp_path)
 
 
-def ask_victoria_metrics(cases: Path) -> None:
+def nobody_listens_where_it_does() -> None:
+    """Raise OSError while there is a vmalert, or another run of its tool, on their usual port."""
+    with socket.create_server(("", 8880)):
+        pass
+
+
+def ask_victoria_metrics(cases: Path, storage: Path) -> None:
     command = [tools.vmalert_tool(), "unittest", "--disableAlertgroupLabel"]
+    eventually(nobody_listens_where_it_does, seconds=DEADLINE_SECONDS)
     done = subprocess.run(
         [*command, f"--files={cases}"],
         capture_output=True,
         text=True,
         check=False,
         cwd=cases.parent,
+        # Else it stores in one place for all runs on the machine, and each begins by emptying it.
+        env={**os.environ, "TMPDIR": str(storage)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout + done.stderr
