@@ -31,6 +31,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from opentelemetry.instrumentation.memory._commands.watch.fleet import Fleet
 from opentelemetry.instrumentation.memory._commands.watch.settings import WatchSettings
+from opentelemetry.instrumentation.memory._commands.watch.store import StateStore
 from opentelemetry.instrumentation.memory._commands.watch.tally import Tally
 
 if TYPE_CHECKING:
@@ -168,8 +169,8 @@ def confirming_moment(process: Process, began: float) -> int:
     raise RuntimeError("never confirmed")
 
 
-def long_run(effort: Effort, say: Callable[[str], None]) -> list[tuple[str, float]]:
-    """Return the memory that a process costs after so many samples, in KiB."""
+def long_run(effort: Effort, say: Callable[[str], None]) -> list[tuple[str, str]]:
+    """Return what a process costs after so many samples: memory, and time to save and to load."""
     settings = WatchSettings(max_age_seconds=1e9, max_future_seconds=1e9)
     watched = Fleet(settings, Tally())
     fleet = fleet_of(effort.long_processes)
@@ -182,9 +183,28 @@ def long_run(effort: Effort, say: Callable[[str], None]) -> list[tuple[str, floa
         if moment in marks:
             gc.collect()
             grown = psutil.Process().memory_info().rss - before
-            figures.append((marks[moment], grown / len(fleet) / 1024))
-            say(f"{marks[moment]}: {figures[-1][1]:.0f} KiB a process")
-    return figures
+            what = f"memory a process, after {marks[moment]} of samples, in one Python"
+            figures.append((what, f"{grown / len(fleet) / 1024:.0f} KiB"))
+            say(f"{what}: {figures[-1][1]}")
+    return [*figures, *kept(watched)]
+
+
+def kept(watched: Fleet) -> list[tuple[str, str]]:
+    """Measure the saving of all that is known to disk, and the loading of it."""
+    identities = watched.identities()
+    with TemporaryDirectory() as folder, contextlib.closing(StateStore(folder)) as store:
+        began = time.perf_counter()
+        states = (watched.state_of(each) for each in identities)
+        store.save(0, (each for each in states if each is not None))
+        saved = time.perf_counter()
+        loaded = Fleet(WatchSettings(), Tally()).restore(store.load())
+        ended = time.perf_counter()
+    if loaded != len(identities):
+        raise RuntimeError(f"{loaded} of {len(identities)} came back")
+    saving, loading = (each / loaded * 1e3 for each in (saved - began, ended - saved))
+    return [
+        ("saving / loading a process after a day", f"{saving:.2f} / {loading:.2f} ms"),
+    ]
 
 
 def measure(effort: Effort, say: Callable[[str], None]) -> list[tuple[str, str]]:
@@ -302,11 +322,7 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"{time.monotonic() - begin:6.0f} s  {text}", file=sys.stderr, flush=True)
 
-    rows = measure(effort, say)
-    rows += [
-        (f"memory a process, after {name} of samples, in one Python", f"{kib:.0f} KiB")
-        for name, kib in long_run(effort, say)
-    ]
+    rows = [*measure(effort, say), *long_run(effort, say)]
     lines = ["| what | measured |", "| --- | ---: |"]
     lines += [f"| {what} | {value} |" for what, value in rows]
     table = "\n".join([*lines, "", describe((time.monotonic() - begin) / 60)])
