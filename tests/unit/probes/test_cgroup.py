@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -228,16 +227,15 @@ def test_mount_that_shows_the_group_is_preferred(machine: Machine) -> None:
 
 def test_address_space_limit_of_a_real_process_counts() -> None:
     limit_bytes = 8192 * MIB
+    # Set by the process itself: between fork and exec a child is as large as this one.
     script = (
+        "import resource\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({limit_bytes}, {limit_bytes}))\n"
         "from opentelemetry.instrumentation.memory._probes.cgroup import LimitProbe\n"
         "print(LimitProbe(proc='/nowhere').read())"
     )
     child = subprocess.run(
-        [sys.executable, "-c", script],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes)),
-        capture_output=True,
-        check=True,
-        text=True,
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
     assert child.stdout.strip() == repr(
         Limit(limit_bytes, "RLIMIT_AS", usage_bytes=None, is_of_virtual_size=True)
