@@ -30,8 +30,9 @@ def test_hundred_children_each_report_their_own_memory_at_once(sampling: str) ->
     assert silent == []
     for child in children:
         (usage,) = child["usage"]  # type: ignore[misc]
-        before, after = child["resident"]  # type: ignore[misc]
-        assert 0.97 * before < usage < 1.03 * after
+        # It need not grow: the kernel may take pages back between the two.
+        resident = child["resident"]
+        assert 0.97 * min(resident) < usage < 1.03 * max(resident)  # type: ignore[call-overload]
         assert usage > child["held"]  # type: ignore[operator]
         assert sum(child["segments"]) == usage  # type: ignore[arg-type]
         assert child["threads"] == (1 if sampling == "thread" else 0)
