@@ -46,10 +46,12 @@ def resident_bytes() -> int:
 
 
 def is_close_to_truth() -> bool:
-    # A child maps its program's files anew as it touches them, so the truth moves meanwhile.
+    # A child maps its program's files anew as it touches them, and the kernel may take pages back:
+    # the truth moves meanwhile.
     before = resident_bytes()
     reported = usage()
-    return reported is not None and 0.97 * before < reported < 1.03 * resident_bytes()
+    low, high = sorted((before, resident_bytes()))
+    return reported is not None and 0.97 * low < reported < 1.03 * high
 
 
 def descriptors() -> int:
