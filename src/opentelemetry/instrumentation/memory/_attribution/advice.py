@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.instrumentation.memory._attribution.native_origin import python_share
+from opentelemetry.instrumentation.memory._attribution.native_origin import (
+    named_by_memray,
+    python_share,
+)
 from opentelemetry.instrumentation.memory._probes import mapping_kinds
 from opentelemetry.instrumentation.memory.evidence import Advice
 
@@ -160,14 +163,19 @@ def _on_native(
         )
         yield Advice(
             f"Python objects over 512 bytes explain {share:.0%} of the native heap's growth, so "
-            f"C code keeps the rest{f' ({where})' if where else ''}: install the extra memray, "
-            "which names the native function"
+            f"C code keeps the rest{f' ({where})' if where else ''}: {_which_function(evidence)}"
         )
     else:
         yield Advice(
             f"Python objects over 512 bytes explain {share:.0%} of the native heap's growth; the "
             f"rest may be C. Begin with {_what_of_python(evidence)}"
         )
+
+
+def _which_function(evidence: Evidence) -> str:
+    for site in named_by_memray(evidence.sites)[:1]:
+        return f"{site.site} keeps {_size(site.bytes_per_second * 3600)} an hour"
+    return "with the extra memray installed, evidence names the native function"
 
 
 def _on_python(evidence: Evidence) -> Iterator[Advice]:
@@ -204,7 +212,7 @@ def _on_mappings(evidence: Evidence) -> Iterator[Advice]:
         elif mapping_kinds.ANONYMOUS in each.mapping:
             yield Advice(
                 f"{_of_mappings(each.mapping, more)} grew by {_size(grown)}: mmap, or an allocator "
-                "of its own, in C code; the extra memray names the function"
+                f"of its own, in C code; {_which_function(evidence)}"
             )
         elif each.mapping not in _NOT_OF_FILES:
             yield Advice(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.instrumentation.memory._attribution.native_origin import python_share
+from opentelemetry.instrumentation.memory._attribution.native_origin import (
+    named_by_memray,
+    python_share,
+)
 from opentelemetry.instrumentation.memory.evidence import Conclusion
 
 if TYPE_CHECKING:
@@ -174,10 +177,9 @@ def _native(
     by_python = python_share(evidence, case.bytes_per_second, seconds_by_kind)
     if by_python is None or by_python >= _LEAST_EXPLAINED:
         return None
-    sentence = (
-        f"C code: Python objects explain {by_python:.0%} of the growth; the extra memray "
-        "shows the function"
-    )
+    sentence = f"C code: Python objects explain {by_python:.0%} of the growth"
+    for site in named_by_memray(evidence.sites)[:1]:
+        sentence += f"; {site.site} keeps {_mebibytes(site.bytes_per_second * 3600)} an hour"
     return Conclusion("native", "C code outside of Python's allocators", 1 - by_python, sentence)
 
 
