@@ -1,7 +1,7 @@
 """A process whose threads leak and churn while its allocations are watched; it may fork meanwhile.
 
-Arguments: `tracemalloc` or `memray`; the segment; `watch`, `fork` or `close`; a folder for its
-files; and, if it is to leak in C, a library whose function `grab` does. Prints JSON.
+Arguments: `tracemalloc` or `memray`; the segment; `watch`, `fork`, `close` or `wait`; a folder for
+its files; and, if it is to leak in C, a library whose function `grab` does. Prints JSON.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def fork(steps: Generator[float, None, Findings]) -> dict[str, object]:
     if child == 0:
         end_in_child()
         steps.close()
-        told = {"is_watched": is_watched(), "files": count_files()}
+        told = {"is_watched": is_watched(), "files": count_files(), "open": open_files()}
         os.write(write, json.dumps(told).encode())
         os._exit(0)
     os.waitpid(child, 0)
@@ -104,6 +104,20 @@ def close(steps: Generator[float, None, Findings]) -> dict[str, object]:
     return {"is_watched": is_watched()}
 
 
+def wait(steps: Generator[float, None, Findings]) -> dict[str, object]:
+    """Stay within a burst until somebody ends the process."""
+    go_on_until_second_burst(steps)
+    sys.stdout.write("burst\n")
+    sys.stdout.flush()
+    while True:
+        time.sleep(next(steps) or 0.001)
+
+
+def open_files() -> int:
+    """Return how many files without a name this package keeps open."""
+    return len(sys.modules[SiteInquiry.__module__.replace("sites", "sites_memray")]._files)
+
+
 def count_files() -> int:
     return sum(1 for _ in Path(sys.argv[4]).rglob("*"))
 
@@ -115,7 +129,7 @@ def main() -> None:
     for thread in threads:
         thread.start()
     steps = gather(watcher, segment, folder)
-    told = {"watch": watch, "fork": fork, "close": close}[scene](steps)
+    told = {"watch": watch, "fork": fork, "close": close, "wait": wait}[scene](steps)
     is_over.set()
     for thread in threads:
         thread.join()

@@ -1,6 +1,8 @@
 """memray, for seconds: also sees what C code allocates, and always has the whole stack.
 
 Its record goes to a file that another Python reads, so that nothing is worked out in this process.
+memray writes the command line and absolute paths into it, so the file has no name: nobody else can
+open it, and the system drops it with the process, also with one that is killed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from opentelemetry.instrumentation.memory._attribution.sites_watch import WatchI
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
+    from io import FileIO
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
     from opentelemetry.instrumentation.memory.model import Segment
@@ -38,9 +41,13 @@ _POLL_SECONDS: Final = 0.25
 _LONGEST_READ_SECONDS: Final = 60.0
 # memray's own buffers and tables; the record is counted by its size.
 _TRACKER_BYTES: Final = 4 * 2**20
+# Where a file without a name can be opened once more, by memray and by the reader.
+_DESCRIPTORS: Final = Path("/proc/self/fd")
 
 _active: Final[dict[str, Any]] = {}
 """Holds the tracker while it is on, and not while it is on its way in or out."""
+_files: Final[list[FileIO]] = []
+"""The files that are open: a forked child would keep their space on disk."""
 
 
 def end_in_child() -> None:
@@ -50,6 +57,8 @@ def end_in_child() -> None:
     """
     if tracker := _active.pop("tracker", None):
         tracker.__exit__(None, None, None)
+    while _files:
+        _files.pop().close()
 
 
 class MemrayWatch:
@@ -62,7 +71,7 @@ class MemrayWatch:
     Args:
         clock: Measures pauses.
         segment: Which segment is suspected.
-        directory: Where the record is written; None for the temporary directory.
+        directory: On which disk the record is written; None for that of the temporary directory.
         without_forks: Makes forks wait. A forked child inherits the locks of modules that are being
             imported and of memray, and nobody ever releases them there.
     """
@@ -77,9 +86,9 @@ class MemrayWatch:
         self._clock = clock
         self._segment = segment
         self._is_native = segment in ("native_heap", "other_anonymous")
-        self._parent = directory
+        self._directory = directory
         self._without_forks = without_forks
-        self._folder: Path | None = None
+        self._record: FileIO | None = None
         self._tracker: Any = None
         self._pid = os.getpid()
         self._began_at = 0.0
@@ -91,13 +100,14 @@ class MemrayWatch:
 
     @staticmethod
     def is_installed() -> bool:
-        """Return whether memray can be used, without importing it."""
+        """Return whether memray can be used, without importing it: on Linux alone."""
         # Embedded in another program, that program would be started instead of Python.
         is_python = Path(sys.executable or "").name.startswith("python")
-        return is_python and importlib.util.find_spec("memray") is not None
+        is_there = is_python and importlib.util.find_spec("memray") is not None
+        return is_there and _DESCRIPTORS.is_dir()
 
     def prepare(self) -> Generator[float, None, None]:
-        """Import memray in steps, and make a folder that nobody else can read."""
+        """Import memray in steps, and make a file for the record."""
         try:
             for name in _IMPORTS:
                 with self._without_forks():
@@ -106,7 +116,7 @@ class MemrayWatch:
         except ImportError as error:
             raise WatchImpossible(f"memray cannot be imported: {type(error).__name__}") from None
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=".otel-memory-", dir=self._parent))
+            self._record = self._file()
         except OSError as error:
             raise WatchImpossible(f"no place for a record: {type(error).__name__}") from None
 
@@ -114,18 +124,20 @@ class MemrayWatch:
         """Begin a new record."""
         import memray  # noqa: PLC0415 - optional, and dear to import
 
-        self._record.unlink(missing_ok=True)
+        if self._record is None:
+            raise WatchImpossible("memray was not prepared")
         self._looked_at = []
         began = self._clock.thread_cpu()
         try:
             with self._without_forks():
                 tracker = memray.Tracker(
-                    destination=memray.FileDestination(self._record, compress_on_exit=False),
+                    destination=memray.FileDestination(
+                        _path(self._record), overwrite=True, compress_on_exit=False
+                    ),
                     native_traces=self._is_native,
                     trace_python_allocators=not self._is_native,
                     memory_interval_ms=_INTERVAL_MS,
                 )
-                self._record.chmod(0o600)
                 tracker.__enter__()
         except (RuntimeError, OSError) as error:
             raise WatchImpossible(f"memray cannot start: {type(error).__name__}") from None
@@ -146,7 +158,7 @@ class MemrayWatch:
         self._looked_at.append(self._clock.now() - self._began_at)
 
     def end(self) -> None:
-        """End recording; without a look at it, delete the record."""
+        """End recording."""
         if self._pid != os.getpid():
             return
         if self._tracker is not None:
@@ -160,14 +172,14 @@ class MemrayWatch:
         self.memory_bytes = max(self.memory_bytes, self._size() + _TRACKER_BYTES)
 
     def close(self) -> None:
-        """End recording, and delete what is left on disk."""
+        """End recording, and let go of the record."""
         self.end()
-        if self._folder is None or self._pid != os.getpid():
+        if self._record is None or self._pid != os.getpid():
             return
-        for file in (self._record, self._answer):
-            file.unlink(missing_ok=True)
-        self._folder.rmdir()
-        self._folder = None
+        # A child that was forked meanwhile may have it open still.
+        self._record.truncate(0)
+        _close(self._record)
+        self._record = None
 
     def longest_seconds(self, trial_seconds: float) -> float:
         """Return when the record would be as large as it may become, at the trial's pace."""
@@ -180,19 +192,35 @@ class MemrayWatch:
 
     def results(self) -> Generator[float, None, list[dict[Stack, Kept]]]:
         """Let another process read the record, and wait for what it says."""
+        if self._record is None:
+            raise WatchImpossible("memray was not prepared")
+        answer = self._file()
+        try:
+            yield from self._read(self._record, answer)
+            answer.seek(0)
+            told = json.loads(answer.read())
+        except (OSError, ValueError):
+            raise WatchImpossible("the record of memray could not be read") from None
+        finally:
+            if self._pid == os.getpid():
+                _close(answer)
+        self.cpu_seconds += told["cpu_seconds"]
+        return _looks(told["stacks"], len(self._looked_at))
+
+    def _read(self, record: FileIO, answer: FileIO) -> Generator[float, None, None]:
         # The last look is the end of the record.
         milliseconds = ",".join(str(int(seconds * 1000)) for seconds in self._looked_at[:-1])
         segment = self._segment or "any"
         # -I: no instrumentation of the environment may run in it.
-        command = [sys.executable, "-I", str(_READER), str(self._record), milliseconds, segment]
+        command = [sys.executable, "-I", str(_READER), _path(record), milliseconds, segment]
         began = self._clock.thread_cpu()
-        with open(self._answer, "wb", opener=_private) as answer:
-            reader = subprocess.Popen(  # noqa: S603 - our own file, and numbers
-                [*command, _folder_of_memray()],
-                stdin=subprocess.DEVNULL,
-                stdout=answer,
-                stderr=subprocess.DEVNULL,
-            )
+        reader = subprocess.Popen(  # noqa: S603 - our own file, and numbers
+            [*command, _folder_of_memray()],
+            stdin=subprocess.DEVNULL,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[record.fileno()],
+        )
         self._count_pause(began)
         try:
             deadline = self._clock.now() + _LONGEST_READ_SECONDS
@@ -205,39 +233,32 @@ class MemrayWatch:
                 reader.kill()
                 reader.wait()
         yield 0.0
-        try:
-            told = json.loads(self._answer.read_bytes())
-        except (OSError, ValueError):
-            raise WatchImpossible("the record of memray could not be read") from None
-        self.cpu_seconds += told["cpu_seconds"]
-        return _looks(told["stacks"], len(self._looked_at))
 
-    @property
-    def _record(self) -> Path:
-        return self._in_folder("record")
-
-    @property
-    def _answer(self) -> Path:
-        return self._in_folder("answer")
-
-    def _in_folder(self, name: str) -> Path:
-        if self._folder is None:
-            raise WatchImpossible("memray was not prepared")
-        return self._folder / name
+    def _file(self) -> FileIO:
+        """Return a new file without a name, in a directory that is made as for snapshots."""
+        if self._directory is not None:
+            Path(self._directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Unbuffered: it is memray and the reader that write.
+        file = tempfile.TemporaryFile("w+b", buffering=0, dir=self._directory)  # noqa: SIM115 - until `close`
+        _files.append(file)
+        return file
 
     def _size(self) -> int:
-        try:
-            return 0 if self._folder is None else self._record.stat().st_size
-        except OSError:
-            return 0
+        return 0 if self._record is None else os.fstat(self._record.fileno()).st_size
 
     def _count_pause(self, began: float) -> None:
         seconds = self._clock.thread_cpu() - began
         self.longest_pause_seconds = max(self.longest_pause_seconds, seconds)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _path(file: FileIO) -> str:
+    """Return by what name this process, or one that the file is passed to, can open it again."""
+    return str(_DESCRIPTORS / str(file.fileno()))
+
+
+def _close(file: FileIO) -> None:
+    _files.remove(file)
+    file.close()
 
 
 def _folder_of_memray() -> str:
