@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.naming import (
     LONGEST_NAME,
     attribute_name,
     function_name,
     module_name,
     site_name,
-    type_name,
 )
 
 if TYPE_CHECKING:
@@ -38,10 +39,25 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Modu
     """A module of an application, imported from a file as applications are."""
     folder = tmp_path / "home" / SECRET / "shop_naming"
     folder.mkdir(parents=True)
-    (folder / "__init__.py").touch()
+    (folder / "__init__.py").write_text("from .views import *\nShown.__module__ = __name__")
     (folder / "views.py").write_text(
         """
+import collections
+import dataclasses
+import enum
 import functools
+
+Point = collections.namedtuple("Point", "x y")
+Colour = enum.Enum("Colour", "RED GREEN")
+
+@dataclasses.dataclass(slots=True)
+class Order:
+    total: int
+
+class Shown:
+    def show(self): ...
+
+globals()["Tenant"] = type("Tenant", (), {})
 
 class Session:
     class Cursor: ...
@@ -101,6 +117,80 @@ def test_a_class_made_at_run_time_is_told_by_its_base_and_module(shop: Any) -> N
         type_name(shop.make_dynamic(SECRET))
         == "shop_naming.views.Session subclass made at run time in shop_naming.views"
     )
+
+
+def test_a_class_that_its_module_has_under_a_name_from_data_is_not_named(shop: Any) -> None:
+    name = f"Orders_of_{SECRET}"
+    setattr(shop, name, shop.make_dynamic(name))
+    assert type_name(getattr(shop, name)).startswith("shop_naming.views.Session subclass made at")
+
+
+def test_a_class_that_a_class_has_under_a_name_from_data_is_not_named(shop: Any) -> None:
+    cls = shop.make_dynamic(SECRET)
+    cls.__qualname__ = f"Session.{SECRET}"
+    setattr(shop.Session, SECRET, cls)
+    assert SECRET not in type_name(cls)
+
+
+def test_a_function_under_a_name_from_data_does_not_name_its_classes(shop: Any) -> None:
+    cls = shop.make()
+    cls.__qualname__ = f"{SECRET}.<locals>.Local"
+    setattr(shop, SECRET, shop.make)
+    assert SECRET not in type_name(cls)
+
+
+@pytest.mark.parametrize("name", ["Point", "Colour", "Order", "Tenant"])
+def test_a_class_that_a_call_makes_under_a_name_in_code_is_named(shop: Any, name: str) -> None:
+    assert type_name(getattr(shop, name)) == f"shop_naming.views.{name}"
+
+
+def test_a_class_that_a_package_shows_as_its_own_is_named(shop: Any) -> None:
+    assert type_name(shop.Shown) == "shop_naming.Shown"
+
+
+def test_a_name_that_only_a_comment_or_a_longer_text_has_is_not_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f'"""Made for {SECRET}."""\n# class {SECRET}: ...\nclass {SECRET}_x: ...\n'
+    module = imported("shop_commented", source, tmp_path, monkeypatch)
+    setattr(module, SECRET, type(SECRET, (), {"__module__": "shop_commented"}))
+    assert type_name(getattr(module, SECRET)) == "class made at run time in shop_commented"
+
+
+def test_classes_in_a_large_file_are_named_by_their_statements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "x = 1  # long\n" * 20_000 + "class Order: ...\n"
+    module = imported("shop_large", source, tmp_path, monkeypatch)
+    assert type_name(module.Order) == "shop_large.Order"
+    module.Other = type("Other", (), {"__module__": "shop_large"})
+    assert type_name(module.Other) == "class made at run time in shop_large"
+
+
+def test_classes_without_source_are_named_where_code_in_memory_uses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "class Order: ...\ndef order(): return Order()\n"
+    module = imported("shop_packed", source, tmp_path, monkeypatch)
+    monkeypatch.setattr(module, "__file__", f"{module.__file__}c")
+    Path(str(module.__file__)).touch()
+    assert type_name(module.Order) == "shop_packed.Order"
+    module.Other = type("Other", (), {"__module__": "shop_packed"})
+    assert type_name(module.Other) == "class made at run time in shop_packed"
+
+
+def test_a_message_of_a_protobuf_module_is_named() -> None:
+    assert type_name(Resource) == "opentelemetry.proto.resource.v1.resource_pb2.Resource"
+
+
+def imported(name: str, source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (folder / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(folder))
+    module = importlib.import_module(name)
+    # Once more, to be removed again afterwards.
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
 
 
 def test_a_class_that_says_it_is_local_is_not_believed(shop: Any) -> None:

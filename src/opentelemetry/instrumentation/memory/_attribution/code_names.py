@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final
@@ -29,6 +30,8 @@ _WORDS: Final = re.compile(
     re.DOTALL,
 )
 _SLOWEST_CODE: Final = 5000
+# Of a larger file nothing is asked.
+_LARGEST_SEARCHED_BYTES: Final = 4_000_000
 
 _mro_of: Final[Any] = type.__dict__["__mro__"].__get__
 _module_of: Final[Any] = type.__dict__["__module__"].__get__
@@ -69,19 +72,59 @@ class CodeNames:
         return self._words[module]
 
 
+@lru_cache(maxsize=1024)
+def is_class_in_code(name: str, module: str, file: str | None) -> bool:
+    """Return whether the name of a class stands in the code of its module.
+
+    About 0.1 ms for 100 kB of source, the first time; 5 ms where no `class` statement has it.
+
+    Args:
+        name: One part of it, an identifier.
+        module: Where it is.
+        file: That module's file, if it has one.
+    """
+    text = _source(file, _LARGEST_SEARCHED_BYTES)
+    if text is None:
+        namespace = namespace_of(sys.modules.get(module))
+        return namespace is not None and name in _words_in_memory(namespace)
+    found = [each.start() for each in re.finditer(rf"{name}\b", text)]
+    if any(_begins_statement(text, name, at) for at in found):
+        return True
+    if not found or len(text) > _LARGEST_FILE_BYTES:
+        return False
+    # Also a text that is nothing but the name, as in `__all__`.
+    words = (each for each in _WORDS.finditer(text) if name in each.group())
+    return any(each.group(1) == name or each.group()[1:-1] == name for each in words)
+
+
+def _begins_statement(text: str, name: str, at: int) -> bool:
+    """Return whether a line begins there, or with `class` before: `Name =` or `class Name`."""
+    before = text[text.rfind("\n", 0, at) + 1 : at].strip()
+    after = text[at + len(name) : at + len(name) + 3].lstrip()
+    return before == "class" or (not before and after.startswith(("=", ":")))
+
+
 def _words_in(module: str) -> frozenset[str]:
     namespace = namespace_of(sys.modules.get(module))
     if namespace is None or module_name(module) == MODULE:
         return frozenset()
     file = namespace.get("__file__")
-    if type(file) is str and file.endswith(".py"):
-        try:
-            if Path(file).stat().st_size <= _LARGEST_FILE_BYTES:
-                text = Path(file).read_text(encoding="utf-8", errors="replace")
-                return _mangled(frozenset(filter(None, _WORDS.findall(text))), namespace)
-        except (OSError, ValueError):
-            pass
-    return _words_in_memory(namespace)
+    text = _source(file, _LARGEST_FILE_BYTES) if type(file) is str else None
+    if text is None:
+        return _words_in_memory(namespace)
+    return _mangled(frozenset(filter(None, _WORDS.findall(text))), namespace)
+
+
+def _source(file: str | None, most_bytes: int) -> str | None:
+    """Return the text of a source file, or None where there is none, or a larger one."""
+    if file is None or not file.endswith(".py"):
+        return None
+    try:
+        if Path(file).stat().st_size > most_bytes:
+            return None
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return None
 
 
 def _mangled(words: frozenset[str], namespace: dict[str, object]) -> frozenset[str]:
@@ -100,6 +143,9 @@ def _words_in_memory(namespace: dict[str, object]) -> frozenset[str]:
             members = list(_namespace_of_class(each).values())
             codes += [member.__code__ for member in members if type(member) is FunctionType]
     words: set[str] = set()
+    # The full name of a method has those of its classes; 3.10 does not know it.
+    for each in codes:
+        words.update(getattr(each, "co_qualname", "").split("."))
     for _ in range(_SLOWEST_CODE):
         if not codes:
             break

@@ -8,6 +8,7 @@ from itertools import compress, islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.cycles import (
     garbage_among,
     why_nothing_is_collected,
@@ -15,7 +16,7 @@ from opentelemetry.instrumentation.memory._attribution.cycles import (
 from opentelemetry.instrumentation.memory._attribution.growth import LEAST_GROWTH
 from opentelemetry.instrumentation.memory._attribution.holding import made
 from opentelemetry.instrumentation.memory._attribution.looking import shallow_bytes
-from opentelemetry.instrumentation.memory._attribution.naming import bounded, type_name
+from opentelemetry.instrumentation.memory._attribution.naming import bounded
 from opentelemetry.instrumentation.memory._attribution.sizes import bytes_per_entry, element_types
 from opentelemetry.instrumentation.memory.evidence import ContainerGrowth
 

@@ -12,8 +12,8 @@ from opentelemetry.instrumentation.memory._attribution.census import (
     Census,
     take_census,
 )
+from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.lengths import Lengths
-from opentelemetry.instrumentation.memory._attribution.naming import type_name
 from opentelemetry.instrumentation.memory._attribution.walk import Walk
 from opentelemetry.instrumentation.memory.evidence import TypeGrowth
 

@@ -15,10 +15,10 @@ from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ReferenceType
 
+from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.naming import (
     derives_from,
     function_name,
-    type_name,
 )
 from opentelemetry.instrumentation.memory._attribution.suspended import (
     is_suspended,

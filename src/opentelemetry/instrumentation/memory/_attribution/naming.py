@@ -1,8 +1,8 @@
 """What a thing of the application may be called in front of others: by its code, never by its data.
 
-A name counts as code where it can be found again in code: a class in its module, a module in its
-file, a file on disk. Whatever was named at run time is told by the nearest thing that counts. No
-function here runs code of the application; each costs some 10 µs.
+A name counts as code where it can be found again in code: a class in its module (see
+`class_names.py`), a module in its file, a file on disk. Whatever was named at run time is told by
+the nearest thing that counts. No function here runs code of the application; each costs some 10 µs.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 import re
 import sys
 from pathlib import Path
-from types import CodeType, FunctionType, MappingProxyType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
+    from types import CodeType
 
 LONGEST_NAME: Final = 120
 ATTRIBUTE: Final = "(attribute)"
@@ -23,10 +24,6 @@ FUNCTION: Final = "(function)"
 MODULE: Final = "(module)"
 DYNAMIC_FILE: Final = "<dynamic>"
 
-# Py_TPFLAGS_HEAPTYPE and Py_TPFLAGS_IMMUTABLETYPE: classes written in C are not the former, or are
-# the latter, and their names come from C source.
-_HEAP_TYPE: Final = 1 << 9
-_IMMUTABLE_TYPE: Final = 1 << 8
 _LONGEST_PART: Final = 60
 # Numbers and long hexadecimal words in a name are an identity more often than code.
 _IDENTITY: Final = re.compile(r"\d{5}|(?=[^\W_]*\d)[0-9a-fA-F]{12}")
@@ -34,24 +31,8 @@ _IDENTITY: Final = re.compile(r"\d{5}|(?=[^\W_]*\d)[0-9a-fA-F]{12}")
 _ABOVE_HOME: Final = ("/", "/home", "/Users")
 
 # The descriptors themselves: a metaclass, a lazy module or a proxy cannot answer instead.
-_flags_of: Final[Any] = type.__dict__["__flags__"].__get__
-_module_of: Final[Any] = type.__dict__["__module__"].__get__
-_qualname_of: Final[Any] = type.__dict__["__qualname__"].__get__
 _mro_of: Final[Any] = type.__dict__["__mro__"].__get__
-_namespace_of_class: Final[Any] = type.__dict__["__dict__"].__get__
 _namespace_of_module: Final[Any] = vars(ModuleType)["__dict__"].__get__
-_namespace_of_function: Final[Any] = vars(FunctionType)["__dict__"].__get__
-
-
-def type_name(cls: type) -> str:
-    """Return a class's full name, or what it derives from where it was made at run time."""
-    if name := _name_in_code(cls):
-        return name
-    names = (_name_in_code(base) for base in _mro_of(cls)[1:] if base is not object)
-    base = next(filter(None, names), None)
-    words = "class made at run time" if base is None else f"{base} subclass made at run time"
-    module = module_name(_text(_module_of, cls))
-    return bounded(words if module == MODULE else f"{words} in {module}")
 
 
 def site_name(filename: str, line: int) -> str:
@@ -82,7 +63,7 @@ def file_name(filename: str) -> str:
 
 def module_name(name: str | None) -> str:
     """Return the name of a module that was imported from a file of that name, or `(module)`."""
-    if name is None or not _is_plain(name):
+    if name is None or not is_plain(name):
         return MODULE
     if name == "__main__" or name in sys.builtin_module_names:
         return name
@@ -107,7 +88,7 @@ def function_name(code: CodeType, module: str | None) -> str:
     # 3.10 knows the last part alone.
     name: str = getattr(code, "co_qualname", code.co_name)
     told = name.replace(".<locals>", "").replace("<lambda>", "lambda")
-    if not _is_plain(told) or not _exists(code.co_filename):
+    if not is_plain(told) or not _exists(code.co_filename):
         return FUNCTION
     where = module_name(module)
     return bounded(told if where == MODULE else f"{where}.{told}")
@@ -120,9 +101,17 @@ def attribute_name(name: object, known: Container[str]) -> str:
         name: What it is called.
         known: The names that stand in code, see `_attribution/code_names.py`.
     """
-    if type(name) is str and name in known and _is_plain(name):
+    if type(name) is str and name in known and is_plain(name):
         return name
     return ATTRIBUTE
+
+
+def is_plain(name: str) -> bool:
+    """Return whether each part is an identifier that does not look like an identity."""
+    return all(
+        part.isidentifier() and len(part) <= _LONGEST_PART and not _IDENTITY.search(part)
+        for part in name.split(".")
+    )
 
 
 def bounded(text: str) -> str:
@@ -144,78 +133,6 @@ def derives_from(cls: type, *bases: type) -> bool:
     `in` and `==` would ask a metaclass, and `isinstance` the object.
     """
     return any(each is base for each in _mro_of(cls) for base in bases)
-
-
-def _name_in_code(cls: type) -> str | None:
-    module, qualname = _text(_module_of, cls), _text(_qualname_of, cls)
-    if module is None or qualname is None or not _is_plain(qualname.replace("<locals>.", "")):
-        return None
-    flags = _flags_of(cls)
-    if flags & _HEAP_TYPE and not flags & _IMMUTABLE_TYPE:
-        if module_name(module) == MODULE or not _is_reachable(cls, module, qualname):
-            return None
-    elif not _is_plain(module):
-        return None
-    return bounded(qualname if module == "builtins" else f"{module}.{qualname}")
-
-
-def _is_reachable(cls: type, module: str, qualname: str) -> bool:
-    """Return whether a class is where its name says, or its body is in a function that is."""
-    outer, local, inner = qualname.partition(".<locals>.")
-    found: object = sys.modules.get(module)
-    for part in outer.split("."):
-        namespace = namespace_of(found) or _class_namespace(found)
-        if namespace is None:
-            return False
-        found = namespace.get(part)
-    if not local:
-        return found is cls
-    code = _code_of(found)
-    for part in inner.replace("<locals>.", "").split("."):
-        code = None if code is None else _nested(code, part)
-    return code is not None
-
-
-def _class_namespace(found: object) -> MappingProxyType[str, object] | None:
-    if not derives_from(type(found), type):
-        return None
-    namespace: MappingProxyType[str, object] = _namespace_of_class(found)
-    return namespace
-
-
-def _code_of(found: object) -> CodeType | None:
-    """Return the code of a function, also of one in a decorator that uses `functools.wraps`."""
-    if type(found) is staticmethod or type(found) is classmethod:
-        found = found.__func__
-    for _ in range(8):
-        if type(found) is not FunctionType:
-            return None
-        wrapped = _namespace_of_function(found).get("__wrapped__")
-        if wrapped is None:
-            return found.__code__
-        found = wrapped
-    return None
-
-
-def _nested(code: CodeType, name: str) -> CodeType | None:
-    inner = (each for each in code.co_consts if type(each) is CodeType)
-    return next((each for each in inner if each.co_name == name), None)
-
-
-def _text(read: Any, cls: type) -> str | None:
-    try:
-        value = read(cls)
-    except AttributeError:
-        return None
-    return value if type(value) is str else None
-
-
-def _is_plain(name: str) -> bool:
-    """Return whether each part is an identifier that does not look like an identity."""
-    return all(
-        part.isidentifier() and len(part) <= _LONGEST_PART and not _IDENTITY.search(part)
-        for part in name.split(".")
-    )
 
 
 def _exists(filename: str) -> bool:

@@ -21,6 +21,7 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import (
     ATTRIBUTE,
@@ -29,7 +30,6 @@ from opentelemetry.instrumentation.memory._attribution.naming import (
     function_name,
     module_name,
     namespace_of,
-    type_name,
 )
 from opentelemetry.instrumentation.memory._attribution.suspended import (
     RUN_BY_TASKS,

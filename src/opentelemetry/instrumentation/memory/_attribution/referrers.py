@@ -13,13 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.holding import holding, move_last
 from opentelemetry.instrumentation.memory._attribution.looking import is_from_c, length, text_at
 from opentelemetry.instrumentation.memory._attribution.naming import (
     DYNAMIC_FILE,
     file_name,
     function_name,
-    type_name,
 )
 from opentelemetry.instrumentation.memory._attribution.suspended import code_of, is_suspended
 from opentelemetry.instrumentation.memory._attribution.walk import (
