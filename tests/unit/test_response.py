@@ -136,6 +136,36 @@ def test_alarm_calls_for_nothing_where_evidence_is_switched_off(
 ) -> None:
     response = make(MemoryConfig(evidence=False))
     assert not response.is_loading_due(verdict("confirmed"))
+    response.notice(verdict("confirmed"), sample())
+    assert response._casework is None
+
+
+def test_confirmed_leak_is_written_at_once_where_evidence_is_switched_off(
+    make: Callable[[MemoryConfig], Response], told: Told, tmp_path: Path
+) -> None:
+    response = make(MemoryConfig(snapshot_directory=str(tmp_path), evidence=False))
+    response.notice(verdict("suspected"), sample())
+    assert files(tmp_path) == []
+    response.notice(verdict("confirmed"), sample())
+    [written] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+    assert written["reason"] == "confirmed"
+    assert written["verdict"] is not None
+    assert written["history"]
+    assert written["why_no_evidence"] == "evidence is switched off"
+    response.stop(PATIENCE_SECONDS)
+    assert told.evidence == []
+
+
+def test_leak_that_stays_confirmed_is_written_once_where_evidence_is_switched_off(
+    make: Callable[[MemoryConfig], Response], tmp_path: Path
+) -> None:
+    response = make(MemoryConfig(snapshot_directory=str(tmp_path), evidence=False))
+    for state in ("confirmed", "confirmed", "recovered", "suspected", "confirmed"):
+        response.notice(verdict(state), sample())
+        # The time in the name of a file is in milliseconds.
+        for path in tmp_path.glob("memory-snapshot-2*.json"):
+            path.rename(tmp_path / f"{len(list(tmp_path.iterdir()))}.{state}.json")
+    assert files(tmp_path) == ["confirmed", "confirmed"]
 
 
 def test_request_calls_for_casework_whatever_the_risk(

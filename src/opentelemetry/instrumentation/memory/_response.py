@@ -35,6 +35,7 @@ class Response:
         self._surroundings = surroundings
         self._config = surroundings.config
         self._near_limit = NearLimit()
+        self._is_confirmed = False
         self._requests: set[Occasion] = set()
         self._casework: Casework | None = None
         self._is_stopped = False
@@ -107,7 +108,13 @@ class Response:
             while self._requests:
                 self._casework.investigator.request(self._requests.pop())
             self._casework.notice(verdict, sample)
-        if self._near_limit.is_crossed(sample) and self._config.snapshot_directory is not None:
+        was_confirmed, self._is_confirmed = self._is_confirmed, verdict.state == "confirmed"
+        if self._config.snapshot_directory is None:
+            return
+        if self._is_confirmed and not was_confirmed and not self._config.evidence:
+            # There will be none to wait for; the verdict and the history are something as well.
+            self.load().snapshot("confirmed")
+        if self._near_limit.is_crossed(sample):
             # Without waiting for evidence: there may be no time for it.
             self.load().snapshot("near_limit")
 
