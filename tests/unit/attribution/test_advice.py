@@ -120,6 +120,15 @@ def test_native_function_that_memray_has_named_is_told_with_its_pace(segment: st
     assert "memray" not in text
 
 
+def test_native_growth_is_not_called_c_where_code_lines_were_not_watched() -> None:
+    skipped = (Skipped("sites", "too dear"),)
+    [text] = told(
+        "native_heap", costs=LOOKED_AT, skipped=skipped, containers=(cache(1000, 1 * MIB),)
+    )
+    assert text.startswith("what containers gained explains 10% of the native heap's growth")
+    assert "in many small containers" in text
+
+
 def test_native_growth_that_is_half_explained_is_left_open() -> None:
     [text] = told("native_heap", costs=LOOKED_AT, containers=(cache(1000, 4 * MIB),))
     assert "explain 40%" in text

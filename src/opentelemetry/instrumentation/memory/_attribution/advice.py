@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._attribution.native_origin import (
+    kinds_looked_at,
     named_by_memray,
     python_share,
 )
@@ -156,6 +157,12 @@ def _on_native(
         yield Advice(
             f"{share:.0%} of the native heap's growth is Python objects over 512 bytes, which "
             f"come from malloc: {_what_of_python(evidence)}"
+        )
+    elif share < _HARDLY and "sites" not in kinds_looked_at(evidence):
+        yield Advice(
+            f"what containers gained explains {share:.0%} of the native heap's growth, and code "
+            "lines were not watched: the rest is C code, or Python objects over 512 bytes in many "
+            "small containers"
         )
     elif share < _HARDLY:
         where = ", ".join(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.memory._attribution.native_origin import (
+    kinds_looked_at,
     named_by_memray,
     python_share,
 )
@@ -171,8 +172,7 @@ def _type(evidence: Evidence, expected_bytes: float) -> Conclusion | None:
 def _native(
     case: Case, evidence: Evidence, seconds_by_kind: Mapping[EvidenceKind, float]
 ) -> Conclusion | None:
-    looked_at = {cost.kind for cost in evidence.costs} - {each.kind for each in evidence.skipped}
-    if case.segment != "native_heap" or not {"containers", "sites"} <= looked_at:
+    if case.segment != "native_heap" or not {"containers", "sites"} <= kinds_looked_at(evidence):
         return None
     by_python = python_share(evidence, case.bytes_per_second, seconds_by_kind)
     if by_python is None or by_python >= _LEAST_EXPLAINED:

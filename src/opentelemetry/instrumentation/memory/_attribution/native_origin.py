@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         Evidence,
         EvidenceKind,
         SiteGrowth,
-        TypeGrowth,
     )
 
 # CPython: Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD.
@@ -27,21 +26,21 @@ def python_share(
 ) -> float | None:
     """Return which part of the C heap's growth is Python objects over 512 bytes, from 0 to 1.
 
-    Types, containers and sites see the same objects from three sides, so the largest of the three
-    counts and not their sum. None where nobody has looked, or the growth is unknown: then it cannot
-    be said that it is C.
+    Containers and sites see the same objects from two sides, so the larger of the two counts and
+    not their sum. Types say nothing: the census counts what the garbage collector tracks, which
+    `bytes` and `str` are not, and at the basic size of a class, which is small. None where nobody
+    has looked, or the growth is unknown: then it cannot be said that it is C.
 
     Args:
         evidence: What was found.
         bytes_per_second: How fast the C heap grows.
         seconds_by_kind: How long each kind of evidence watched growth.
     """
-    looked_at = {cost.kind for cost in evidence.costs} - {each.kind for each in evidence.skipped}
+    looked_at = kinds_looked_at(evidence)
     rates: list[float] = []
     census_seconds = seconds_by_kind.get("containers", 0.0)
     if "containers" in looked_at and census_seconds > 0:
-        grown = max(large_type_bytes(evidence.types), large_container_bytes(evidence.containers))
-        rates.append(grown / census_seconds)
+        rates.append(large_container_bytes(evidence.containers) / census_seconds)
     if "sites" in looked_at:
         rates.append(large_site_rate(evidence.sites))
     if not rates or bytes_per_second <= 0:
@@ -49,13 +48,9 @@ def python_share(
     return min(max(rates) / bytes_per_second, 1.0)
 
 
-def large_type_bytes(types: Iterable[TypeGrowth]) -> int:
-    """Return what types grew by whose objects take more than 512 bytes each."""
-    return sum(
-        each.bytes_grown
-        for each in types
-        if _is_large(each.bytes_grown, each.count_after - each.count_before)
-    )
+def kinds_looked_at(evidence: Evidence) -> set[EvidenceKind]:
+    """Return the kinds of evidence that were gathered."""
+    return {cost.kind for cost in evidence.costs} - {each.kind for each in evidence.skipped}
 
 
 def large_container_bytes(containers: Iterable[ContainerGrowth]) -> int:
