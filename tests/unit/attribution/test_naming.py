@@ -179,6 +179,17 @@ def test_classes_without_source_are_named_where_code_in_memory_uses_them(
     assert type_name(module.Other) == "class made at run time in shop_packed"
 
 
+def test_a_class_that_was_made_from_a_text_is_not_named(shop: Any) -> None:
+    exec(f"class {SECRET}:\n def use(self): return {SECRET}()", vars(shop))  # noqa: S102 - as generators do
+    assert type_name(getattr(shop, SECRET)) == "class made at run time in shop_naming.views"
+
+
+def test_a_class_whose_methods_claim_a_file_that_is_gone_is_not_named(shop: Any) -> None:
+    source = f"class {SECRET}:\n def use(self): return {SECRET}()"
+    exec(compile(source, f"/home/{SECRET}/gone.py", "exec"), vars(shop))  # noqa: S102 - as generators do
+    assert type_name(getattr(shop, SECRET)) == "class made at run time in shop_naming.views"
+
+
 def test_a_message_of_a_protobuf_module_is_named() -> None:
     assert type_name(Resource) == "opentelemetry.proto.resource.v1.resource_pb2.Resource"
 

@@ -1,7 +1,7 @@
 """What a class may be called in front of others: its name, if that stands in its module's code.
 
 That a module has a class under its name does not make it code: `globals()[name] = type(name, …)`
-may name it by a customer.
+may name it by a customer. So the source is read, and what it said is remembered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import sys
 from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, Final
 
-from opentelemetry.instrumentation.memory._attribution.code_names import is_class_in_code
+from opentelemetry.instrumentation.memory._attribution.code_names import (
+    is_class_in_file,
+    is_class_in_memory,
+)
 from opentelemetry.instrumentation.memory._attribution.naming import (
     MODULE,
     bounded,
@@ -91,8 +94,12 @@ def _is_in_code(name: str, module: str, cls: type) -> bool:
         return True  # no application names anything there
     if file is not None and file.endswith(_GENERATED):
         return True
+    told = None if file is None else is_class_in_file(name, file)
+    if told is None:
+        return is_class_in_memory(name, module)
     # A package may show as its own what a file within it defines.
-    return any(is_class_in_code(name, module, each) for each in (file, _file_of_methods(cls)))
+    other = _file_of_methods(cls)
+    return told or (other is not None and is_class_in_file(name, other) is True)
 
 
 def _is_of_python(file: str) -> bool:
