@@ -121,7 +121,8 @@ def told(sink: tuple[Sink, str], tmp_path_factory: pytest.TempPathFactory) -> To
     # Imported from below a home folder; the plugin's file lies where nothing is imported from.
     shutil.copytree(PROGRAM, home / "service", ignore=shutil.ignore_patterns("__pycache__"))
     snapshots = folder / "snapshots"
-    command = [BIN / "opentelemetry-instrument", BIN / "python", "-m", "clinic"]
+    arguments = [f"--ward={WORD}", f"{WORD}@example.org"]
+    command = [BIN / "opentelemetry-instrument", BIN / "python", "-m", "clinic", *arguments]
     with running(
         "clinic", command, home / "service", environment(endpoint, home, folder)
     ) as server:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 kinds: list[object] = []
+tenants: list[list[object]] = []
 variables: list[ContextVar[str]] = []
 maps: list[mmap.mmap] = []
 module = ModuleType(secret("module"))
@@ -64,7 +65,18 @@ def _map_a_file() -> None:
     maps[-1][::4096]
 
 
+class Order:
+    """What is made anew for each tenant, and kept in this module under the tenant's name."""
+
+
+def _tenant() -> None:
+    name = secret("tenant")
+    globals()[name] = type(name, (Order,), {})
+    tenants.append([globals()[name]() for _ in range(20)])
+
+
 def turn(number: int) -> None:
+    _tenant()
     kinds.append(type(secret("class"), (dict,), {secret("member"): number}))
     kinds.append(Local())
     module.rows.append([secret("element")] * 3)
