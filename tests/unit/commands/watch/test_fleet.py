@@ -17,6 +17,8 @@ from opentelemetry.instrumentation.memory._commands.sample import sample_from_ro
 from opentelemetry.instrumentation.memory._commands.watch.series import Series
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.instrumentation.memory._commands.watch.fleet import Fleet
 
 MIB = 2**20
@@ -149,6 +151,81 @@ def test_what_comes_late_of_the_process_before_a_restart_is_only_late() -> None:
     course(fleet, [200 * MIB] * 10, start=1)
     course(fleet, [200 * MIB], start=NOW * SECOND + 149 * SECOND, first=10)
     assert rejections(fleet, Built().size(7, seconds=120, start=1)) == {"out_of_order": 1}
+
+
+def pools(number: int, size: int, *begun: tuple[str, int]) -> list[Built]:
+    """Return one moment of a JVM, each pool by itself; they tell apart when they began."""
+    return [
+        Built().size(
+            size,
+            "jvm.memory.used",
+            seconds=15.0 * number,
+            start=start,
+            jvm_memory_type="heap",
+            jvm_memory_pool_name=name,
+        )
+        for name, start in begun
+    ]
+
+
+def in_one(requests: list[Built]) -> list[Built]:
+    """Return the same as one request."""
+    first, *others = requests
+    for each in others:
+        first.request.MergeFrom(each.request)
+    return [first]
+
+
+EDEN, OLD = ("eden", 1 * SECOND), ("old", 2 * SECOND)
+
+
+@pytest.mark.parametrize("order", [(EDEN, OLD), (OLD, EDEN)])
+@pytest.mark.parametrize("arrange", [list, in_one])
+def test_parts_that_began_at_different_times_are_one_process(
+    order: tuple[tuple[str, int], ...], arrange: Callable[[list[Built]], list[Built]]
+) -> None:
+    fleet = new_fleet()
+    for number in range(600):
+        for built in arrange(pools(number, 200 * MIB + number * MIB, *order)):
+            assert rejections(fleet, built) == {}
+    fleet.settle(math.inf)
+    assert fleet.states() == {"confirmed": 1}
+
+
+def test_parts_may_change_their_order_from_moment_to_moment() -> None:
+    fleet = new_fleet()
+    for number in range(600):
+        order = (EDEN, OLD) if number % 2 else (OLD, EDEN)
+        (built,) = in_one(pools(number, 200 * MIB + number * MIB, *order))
+        assert rejections(fleet, built) == {}
+    assert fleet.states() == {"confirmed": 1}
+
+
+def test_a_restart_is_noticed_where_parts_began_at_different_times() -> None:
+    fleet = new_fleet()
+    for number in range(600):
+        for built in pools(number, 200 * MIB + number * MIB, EDEN, OLD):
+            fleet.take(built.request, NOW)
+    began = NOW * SECOND + 600 * 15 * SECOND - SECOND
+    for built in pools(600, 200 * MIB, ("eden", began), ("old", began + 1)):
+        fleet.take(built.request, NOW)
+    fleet.settle(math.inf)
+    assert fleet.states() == {"warming_up": 1}
+
+
+def test_a_restart_is_noticed_after_the_part_that_told_of_it_is_no_more() -> None:
+    fleet = new_fleet()
+    for number in range(600):
+        parts = (EDEN, OLD) if number < 10 else (OLD,)
+        for built in pools(number, 200 * MIB + number * MIB, *parts):
+            fleet.take(built.request, NOW)
+    fleet.settle(math.inf)
+    assert fleet.states() == {"confirmed": 1}
+    began = NOW * SECOND + 600 * 15 * SECOND - SECOND
+    for built in pools(600, 200 * MIB, ("old", began)):
+        fleet.take(built.request, NOW)
+    fleet.settle(math.inf)
+    assert fleet.states() == {"warming_up": 1}
 
 
 def test_an_alarm_that_a_restart_ends_is_told_to_be_over() -> None:

@@ -64,7 +64,7 @@ def test_files_are_for_the_owner_only(store: StateStore) -> None:
         lambda text: text[: len(text) // 2],
         lambda text: text.replace('"blocks":12', '"blocks":11'),
         lambda text: "\n".join(text.splitlines()[:-1]),
-        lambda text: text.replace('"version":1', '"version":2', 1),
+        lambda text: text.replace('"version":2', '"version":1', 1),
         lambda _: "[]",
         lambda _: "",
         lambda _: "[" * 100_000,

@@ -67,8 +67,8 @@ class Series:
         self._values: dict[Key, int] = {}
         self._is_judged = True
         self._expected: frozenset[Key] = frozenset()
-        # When the process began, as the points of one metric tell it.
-        self._anchor: tuple[str, str] | None = None
+        # When the process began, as one number tells it: others may have begun at other times.
+        self._anchor: tuple[str, ...] | None = None
         self._anchor_start = 0
         self._anchor_times = 0
 
@@ -113,6 +113,8 @@ class Series:
         self._is_judged = True
         if self._values.keys() != self._expected:
             self._expected = _shared(frozenset(self._values))
+            if all(_anchor_of(key) != self._anchor for key in self._values):
+                self._anchor, self._anchor_start, self._anchor_times = None, 0, 0
         moment = moment_of(self._first, self._values)
         if moment is None or self.judges_itself:
             return []
@@ -151,8 +153,10 @@ class Series:
         time under the same name the younger is judged, and the points of the older are refused.
         """
         for point in points:
-            anchor = (point.keys[0].meaning.metric, point.keys[0].scope)
-            if not point.start or self._anchor not in {None, anchor}:
+            if not point.start:
+                continue
+            anchor = _anchor_of(point.keys[0])
+            if self._anchor is not None and self._anchor != anchor:
                 continue
             before, times = self._anchor_start, self._anchor_times
             if point.start < before:
@@ -211,8 +215,7 @@ class Series:
             series._told = told if told in NEWS else "quiet"
             series._first = series._latest = int(state["latest"])
             if state["anchor"] is not None:
-                metric, scope = state["anchor"]
-                series._anchor = (str(metric), str(scope))
+                series._anchor = tuple(str(each) for each in state["anchor"])
             series._anchor_start = int(state["anchor_start"])
             series._anchor_times = int(state["anchor_times"])
             if state["detector"] is not None:
@@ -220,6 +223,13 @@ class Series:
         except (KeyError, TypeError) as error:
             raise ValueError(f"damaged state of a series: {error!r}") from error
         return series
+
+
+@lru_cache(maxsize=4096)
+def _anchor_of(key: Key) -> tuple[str, ...]:
+    """Return what is the same for this number in every moment, and survives a restart of ours."""
+    parts = (text for attribute in key.attributes for text in attribute)
+    return (key.meaning.metric, key.meaning.role, key.scope, *parts)
 
 
 @lru_cache(maxsize=1024)

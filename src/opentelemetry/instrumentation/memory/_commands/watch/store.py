@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 FORMAT: Final = "opentelemetry-instrumentation-memory watch"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _HEADER: Final = {"format": FORMAT, "version": FORMAT_VERSION, "detector": STATE_VERSION}
 SHARDS: Final = 64
 _LONGEST_LINE_BYTES: Final = 2 * 2**20
