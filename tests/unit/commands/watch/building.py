@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -21,6 +22,7 @@ NOW: Final = 1_700_000_000
 SECOND: Final = 10**9
 NODE: Final = {"service.name": "shop", "service.instance.id": "a"}
 CUMULATIVE: Final = 2
+MIB: Final = 2**20
 
 
 class Built:
@@ -74,3 +76,16 @@ def rejections(fleet: Fleet, *built: Built) -> dict[str, int]:
     for each in built:
         rejected = {**fleet.take(each.request, NOW)}
     return rejected
+
+
+def judged(fleet: Fleet) -> int:
+    """Return how many processes have a new verdict."""
+    fleet.settle(math.inf)
+    return len(fleet.fresh_findings())
+
+
+def course(fleet: Fleet, sizes: list[int], start: int, first: int = 0) -> None:
+    """Send these sizes of one process, one in 15 seconds, and judge them."""
+    for number, size in enumerate(sizes, first):
+        fleet.take(Built().size(size, seconds=15.0 * number, start=start).request, NOW)
+    fleet.settle(math.inf)

@@ -10,7 +10,17 @@ import pytest
 from benchmarks.fleet.generator import RUNTIMES, Process, request
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.commands.watch.building import NODE, NOW, SECOND, Built, new_fleet, rejections
+from tests.unit.commands.watch.building import (
+    MIB,
+    NODE,
+    NOW,
+    SECOND,
+    Built,
+    course,
+    judged,
+    new_fleet,
+    rejections,
+)
 
 from opentelemetry.instrumentation.memory._commands.analyze.judgement import SeriesJudge
 from opentelemetry.instrumentation.memory._commands.sample import sample_from_row
@@ -18,16 +28,6 @@ from opentelemetry.instrumentation.memory._commands.watch.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from opentelemetry.instrumentation.memory._commands.watch.fleet import Fleet
-
-MIB = 2**20
-
-
-def judged(fleet: Fleet) -> int:
-    """Return how many processes have a new verdict."""
-    fleet.settle(math.inf)
-    return len(fleet.fresh_findings())
 
 
 def test_a_point_that_comes_twice_is_a_duplicate() -> None:
@@ -120,12 +120,6 @@ def test_of_two_processes_of_one_name_the_younger_is_judged() -> None:
     fleet.take(Built().size(7, start=5).request, NOW)
     fleet.take(Built().size(900, start=6, seconds=7).request, NOW)
     assert rejections(fleet, Built().size(8, start=5, seconds=15)) == {"collision": 1}
-
-
-def course(fleet: Fleet, sizes: list[int], start: int, first: int = 0) -> None:
-    for number, size in enumerate(sizes, first):
-        fleet.take(Built().size(size, seconds=15.0 * number, start=start).request, NOW)
-    fleet.settle(math.inf)
 
 
 def test_a_restart_under_the_same_name_begins_anew() -> None:
@@ -234,27 +228,6 @@ def test_an_alarm_that_a_restart_ends_is_told_to_be_over() -> None:
     began = NOW * SECOND + 600 * 15 * SECOND - 1
     course(fleet, [200 * MIB] * 100, start=began, first=600)
     assert [event.outcome.news for event in fleet.events(9)][-1] == "recovered"
-
-
-def test_a_process_that_judges_itself_is_passed_over() -> None:
-    fleet = new_fleet()
-    fleet.take(Built().size(7).size(0.1, "process.memory.leak.risk", unit="1").request, NOW)
-    assert judged(fleet) == 0
-    assert fleet.states() == {"judges_itself": 1}
-
-
-def test_a_process_that_judges_itself_is_judged_when_told_to() -> None:
-    fleet = new_fleet(judge_all=True)
-    fleet.take(Built().size(7).size(0.1, "process.memory.leak.risk", unit="1").request, NOW)
-    assert judged(fleet) == 1
-
-
-def test_a_verdict_of_a_watch_that_comes_back_is_nobodys_own() -> None:
-    fleet = new_fleet()
-    ours = Built(scope="opentelemetry.instrumentation.memory.watch")
-    fleet.take(ours.size(0.9, "process.memory.leak.risk", unit="1").request, NOW)
-    fleet.take(Built().size(7).request, NOW)
-    assert judged(fleet) == 1
 
 
 def test_more_processes_than_allowed_are_refused_and_known_ones_go_on() -> None:

@@ -24,6 +24,17 @@ def taken(built: Built) -> tuple[list[int], dict[str, int]]:
     return [point.value for point in report.points], dict(rejected)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "judged_at"), [(0, NOW * SECOND), (-61, 0), (61, 0), (-NOW, 0)]
+)
+def test_a_verdict_of_its_own_counts_as_of_its_time_if_that_can_be(
+    seconds: int, judged_at: int
+) -> None:
+    built = Built().size(0.1, "process.memory.leak.risk", seconds=seconds, unit="1")
+    report = read(built.request.resource_metrics[0], SPAN, Counter())
+    assert report.judged_itself_at == judged_at
+
+
 @pytest.mark.parametrize("unit", ["By", "", "byte", "bytes"])
 def test_bytes_are_understood_as_each_language_writes_them(unit: str) -> None:
     assert taken(Built().size(7, unit=unit)) == ([7], {})

@@ -99,21 +99,22 @@ class Fleet:
     ) -> None:
         report = read(given, span, rejected)
         self._tally.points += len(report.points)
-        passes_over = report.judges_itself and not self._settings.judge_all
+        passes_over = report.judged_itself_at > 0 and not self._settings.judge_all
         if not report.points and not passes_over:
             return
         found = self._find(given)
         if not isinstance(found, Series):
             rejected[found] += len(report.points)
             return
-        if passes_over and not found.judges_itself:
-            found.pass_over()
+        if passes_over:
+            found.pass_over(report.judged_itself_at)
         gathered.setdefault(found, []).extend(report.points)
 
     def _take(
         self, series: Series, points: Sequence[Point], now: float, rejected: Counter[Reason]
     ) -> None:
         series.arrived_at_seconds = now
+        points = series.not_judged_by_itself(points)
         if series.judges_itself:
             self._pending.pop(series, None)
             self._fresh.pop(series, None)
@@ -279,6 +280,8 @@ class Fleet:
             for series in restored:
                 if len(self._series) >= self._settings.max_series:
                     break
+                if self._settings.judge_all:
+                    series.judge_again()
                 self._series[series.identity] = series
                 self._by_resource[series.resource] = series
                 count += 1

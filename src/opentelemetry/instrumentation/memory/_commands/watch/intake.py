@@ -79,10 +79,16 @@ class Span:
 
 @dataclass(slots=True)
 class Report:
-    """What one resource says: its points, and whether the process judges itself."""
+    """What one resource says.
+
+    Attributes:
+        points: Its numbers.
+        judged_itself_at: When the process judged itself last, in nanoseconds since 1970; 0: nothing
+            here says that it did.
+    """
 
     points: list[Point] = field(default_factory=list)
-    judges_itself: bool = False
+    judged_itself_at: int = 0
 
 
 def read(resource_metrics: ResourceMetrics, span: Span, rejected: Counter[Reason]) -> Report:
@@ -97,11 +103,21 @@ def read(resource_metrics: ResourceMetrics, span: Span, rejected: Counter[Reason
             continue  # a verdict from here or from another instance that was sent in a circle
         for metric in scope_metrics.metrics:
             if metric.name == RISK_METRIC:
-                report.judges_itself = True
+                report.judged_itself_at = max(report.judged_itself_at, _newest(metric, span))
             meanings = BY_METRIC.get(metric.name)
             if meanings is not None:
                 report.points.extend(_points(metric, meanings, scope, span, rejected))
     return report
+
+
+def _newest(metric: Metric, span: Span) -> int:
+    """Return the time of a metric's newest point, of those that have a number and are of now."""
+    times = [
+        point.time_unix_nano
+        for point in _kind(metric)[0]
+        if not point.flags & _NO_VALUE and _untimely(point.time_unix_nano, span) is None
+    ]
+    return max(times, default=0)
 
 
 def _points(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Some SDKs stamp each metric of one collection with a time of its own.
 _TOLERANCE: Final = 1_000_000_000
 _MOST_KEYS: Final = 256
+# Its verdicts come with every export, of which some may be lost on the way.
+_OWN_VERDICT_LASTS: Final = 600_000_000_000
 # A start that moves with every collection is no start of a process.
 _STEADY_STARTS: Final = 3
 
@@ -48,19 +50,19 @@ class Series:
 
     __slots__ = (
         "_anchor", "_anchor_start", "_anchor_times", "_detector", "_expected", "_first",
-        "_is_judged", "_latest", "_told", "_values", "arrived_at_seconds", "identity",
-        "judges_itself", "last", "resource", "schema_url",
+        "_is_judged", "_judged_itself_at", "_latest", "_told", "_values", "arrived_at_seconds",
+        "identity", "last", "resource", "schema_url",
     )  # fmt: skip
 
     def __init__(self, identity: Identity, resource: bytes, schema_url: str = "") -> None:
         self.identity = identity
         self.resource = resource
         self.schema_url = schema_url
-        self.judges_itself = False
         self.arrived_at_seconds = 0.0
         self.last: Outcome | None = None
         self._detector: LeakDetector | None = None
         self._told: LeakState = "quiet"
+        self._judged_itself_at = 0
         # The moment that is being gathered, or was judged last: its span, and its numbers.
         self._first = 0
         self._latest = 0
@@ -71,6 +73,11 @@ class Series:
         self._anchor: tuple[str, ...] | None = None
         self._anchor_start = 0
         self._anchor_times = 0
+
+    @property
+    def judges_itself(self) -> bool:
+        """Return whether the process does so, as far as has been heard."""
+        return self._judged_itself_at > 0
 
     @property
     def is_pending(self) -> bool:
@@ -116,7 +123,7 @@ class Series:
             if all(_anchor_of(key) != self._anchor for key in self._values):
                 self._anchor, self._anchor_start, self._anchor_times = None, 0, 0
         moment = moment_of(self._first, self._values)
-        if moment is None or self.judges_itself:
+        if moment is None:
             return []
         if self._detector is None:
             # Its ticks follow the pace of the samples: no shortest tick to set.
@@ -125,10 +132,31 @@ class Series:
         self.last = Outcome(self._first, verdict, moment, self._news(verdict))
         return [self.last]
 
-    def pass_over(self) -> None:
-        """Judge it no more: the process does that itself."""
-        self.judges_itself = True
+    def pass_over(self, judged_itself_at: int) -> None:
+        """Judge nothing up to some minutes after this time: the process did that itself.
+
+        Args:
+            judged_itself_at: Nanoseconds since 1970, of its own verdict.
+        """
+        if judged_itself_at + _OWN_VERDICT_LASTS <= self._latest:
+            return  # heard late: it has been judged here since
+        self._judged_itself_at = max(self._judged_itself_at, judged_itself_at)
         self._detector, self.last = None, None
+        self._values, self._is_judged = {}, True
+
+    def not_judged_by_itself(self, points: Sequence[Point]) -> Sequence[Point]:
+        """Return those of the points that the process's own verdicts do not stand for."""
+        if not self.judges_itself:
+            return points
+        end = self._judged_itself_at + _OWN_VERDICT_LASTS
+        left = [point for point in points if point.time > end]
+        if left:
+            self.judge_again()
+        return left
+
+    def judge_again(self) -> None:
+        """Judge what comes from now on: the process does not, or is to be judged all the same."""
+        self._judged_itself_at = 0
 
     def _begins_a_moment(self, point: Point) -> bool:
         if point.time <= self._latest:
@@ -189,7 +217,7 @@ class Series:
             "identity": list(self.identity),
             "resource": base64.b64encode(self.resource).decode(),
             "schema_url": self.schema_url,
-            "judges_itself": self.judges_itself,
+            "judged_itself_at": self._judged_itself_at,
             "arrived_at_seconds": self.arrived_at_seconds,
             "told": self._told,
             "latest": self._latest,
@@ -209,7 +237,7 @@ class Series:
         try:
             identity = tuple(str(each) for each in state["identity"])
             series = cls(identity, base64.b64decode(state["resource"]), str(state["schema_url"]))
-            series.judges_itself = bool(state["judges_itself"])
+            series._judged_itself_at = int(state["judged_itself_at"])
             series.arrived_at_seconds = float(state["arrived_at_seconds"])
             told = state["told"]
             series._told = told if told in NEWS else "quiet"
