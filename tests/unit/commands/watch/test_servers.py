@@ -138,6 +138,23 @@ def test_grpc_answers_that_a_request_is_malformed_or_too_large(body: bytes) -> N
         assert refusal(port, body).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_grpc_counts_what_is_too_large_up_to_four_times() -> None:
+    way_in = receiver()
+    with remote(way_in) as port:
+        assert refusal(port, b"\0" * 4 * 2048).code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert way_in.tally.requests == {"oversized": 1}
+
+
+def test_grpc_itself_refuses_for_good_what_is_larger_than_four_times() -> None:
+    way_in = receiver()
+    with remote(way_in) as port:
+        error = refusal(port, b"\0" * (4 * 2048 + 1))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    # With details a sender would read in them that it may try again.
+    assert "grpc-status-details-bin" not in {each.key for each in error.trailing_metadata()}
+    assert not way_in.tally.requests
+
+
 def test_grpc_tells_a_sender_to_come_back_when_all_places_are_taken() -> None:
     way_in = receiver()
     way_in.enter()

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._commands.watch.tally import RequestOutcome
 
 _SERVICE: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
-# What is too large is answered by us, as gRPC's own answer does not say that it is for good.
+# What is too large is answered by us, as gRPC's own answer does not say why and is not counted; up
+# to a bound, as gRPC reads a message as a whole before it hands it to us.
+_TRANSPORT_TIMES: Final = 4
 _TRANSPORT_BYTES: Final = 2**30
 # A sender that went without a word, within a request, would keep its thread for two hours.
 _ASK_MILLISECONDS: Final = 60_000
@@ -48,7 +50,7 @@ class GrpcServer:
     def __init__(self, settings: WatchSettings, receiver: Receiver) -> None:
         self._receiver = receiver
         threads = settings.max_waiting_requests + _FREE_THREADS
-        transport_bytes = min(4 * settings.max_request_bytes, _TRANSPORT_BYTES)
+        transport_bytes = min(_TRANSPORT_TIMES * settings.max_request_bytes, _TRANSPORT_BYTES)
         self._server = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
             options=[
