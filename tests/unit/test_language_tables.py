@@ -30,6 +30,23 @@ def test_the_readme_says_of_each_language_what_the_document_says_at_length() -> 
     assert in_short == at_length
 
 
+def test_the_readme_says_of_what_is_off_unless_told_that_it_is() -> None:
+    at_length = {
+        (re.split("[,:]", row["language"])[0], what)
+        for row in table(DOCUMENT, "language")
+        for what, cell in row.items()
+        if "off unless told" in cell
+    }
+    in_short = {
+        (row["language"], re.sub(r" \(.*\)", "", what))
+        for row in table(README, "language")
+        for cell in row.values()
+        for what in cell.split(", ")
+        if "off unless told" in what
+    }
+    assert in_short == at_length != set()
+
+
 @pytest.mark.parametrize(
     ("sample", "language"),
     [
