@@ -7,15 +7,18 @@ nothing goes untested unnoticed in CI.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
@@ -23,7 +26,6 @@ from scripts import tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 
 def collector() -> Path:
@@ -142,6 +144,14 @@ def running(
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Wait until no other run of the tests on this machine does what has this name."""
+    with (Path(tempfile.gettempdir()) / f"{name}.{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def clean_environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from tests import tools
 from tests.backends import PROMETHEUS_NAMING, Backend, prometheus_otlp, victoria_metrics
 from tests.pipeline import CONFIGS, Collector, Pipeline, pipeline, visitors
-from tests.tools import eventually, free_ports, get_json
+from tests.tools import eventually, free_ports, get_json, one_at_a_time
 
 from opentelemetry.instrumentation.memory._metrics import INSTRUMENTS
 
@@ -334,18 +335,38 @@ def nobody_listens_where_it_does() -> None:
 
 def ask_victoria_metrics(cases: Path, storage: Path) -> None:
     command = [tools.vmalert_tool(), "unittest", "--disableAlertgroupLabel"]
-    eventually(nobody_listens_where_it_does, seconds=DEADLINE_SECONDS)
-    done = subprocess.run(
-        [*command, f"--files={cases}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cases.parent,
-        # Else it stores in one place for all runs on the machine, and each begins by emptying it.
-        env={**os.environ, "TMPDIR": str(storage)},
-    )
+    # It cannot be told another port: two that found it free at once would fail each other.
+    with one_at_a_time("vmalert-tool"):
+        eventually(nobody_listens_where_it_does, seconds=DEADLINE_SECONDS)
+        done = subprocess.run(
+            [*command, f"--files={cases}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cases.parent,
+            # Else it stores in one place for all runs on the machine, and begins by emptying it.
+            env={**os.environ, "TMPDIR": str(storage)},
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout + done.stderr
+
+
+def test_two_runs_at_a_time_do_not_fail_each_other(tmp_path: Path) -> None:
+    group = {"name": "one", "rules": [{"record": "doubled", "expr": "2 * given"}]}
+    (tmp_path / "one.yaml").write_text(json.dumps({"groups": [group]}))
+    doubled = {"value": 2, "labels": "doubled"}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": "given", "values": "1x5"}],
+        "metricsql_expr_test": [{"expr": "doubled", "eval_time": "3m", "exp_samples": [doubled]}],
+    }
+    cases = tmp_path / "one_test.yaml"
+    cases.write_text(json.dumps({"rule_files": ["one.yaml"], "tests": [case]}))
+    folders = [tmp_path / str(number) for number in range(4)]
+    for each in folders:
+        each.mkdir()
+    with ThreadPoolExecutor(len(folders)) as pool:
+        list(pool.map(lambda folder: ask_victoria_metrics(cases, folder), folders))
 
 
 def test_every_command_of_the_document_is_one_that_its_program_takes() -> None:
