@@ -222,6 +222,24 @@ def test_a_restart_is_noticed_after_the_part_that_told_of_it_is_no_more() -> Non
     assert fleet.states() == {"warming_up": 1}
 
 
+def test_a_restart_is_noticed_where_two_senders_have_times_of_their_own() -> None:
+    fleet = new_fleet()
+    began = NOW * SECOND + 600 * 15 * SECOND - SECOND
+    for number in range(601):
+        start = 1 if number < 600 else began
+        size = 200 * MIB + number * MIB
+        # The limit, by itself, five seconds after the size.
+        for name, value, later in (("usage", size, 0), ("limit", 2**40, 5)):
+            built = Built().size(
+                value, f"process.memory.{name}", 15.0 * number + later, start=start
+            )
+            fleet.take(built.request, NOW)
+        if number == 599:
+            assert fleet.states() == {"confirmed": 1}
+    fleet.settle(math.inf)
+    assert fleet.states() == {"warming_up": 1}
+
+
 def test_an_alarm_that_a_restart_ends_is_told_to_be_over() -> None:
     fleet = new_fleet()
     course(fleet, [200 * MIB + number * MIB for number in range(600)], start=1)

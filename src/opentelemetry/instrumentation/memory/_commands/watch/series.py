@@ -24,6 +24,8 @@ _TOLERANCE: Final = 1_000_000_000
 _MOST_KEYS: Final = 256
 # Its verdicts come with every export, of which some may be lost on the way.
 _OWN_VERDICT_LASTS: Final = 600_000_000_000
+# A number that has not come for so long tells no more when the process began; another does.
+_ANCHOR_LASTS: Final = 600_000_000_000
 # A start that moves with every collection is no start of a process.
 _STEADY_STARTS: Final = 3
 
@@ -49,9 +51,9 @@ class Series:
     """
 
     __slots__ = (
-        "_anchor", "_anchor_start", "_anchor_times", "_detector", "_expected", "_first",
-        "_is_judged", "_judged_itself_at", "_latest", "_told", "_values", "arrived_at_seconds",
-        "identity", "last", "resource", "schema_url",
+        "_anchor", "_anchor_seen", "_anchor_start", "_anchor_times", "_detector", "_expected",
+        "_first", "_is_judged", "_judged_itself_at", "_latest", "_told", "_values",
+        "arrived_at_seconds", "identity", "last", "resource", "schema_url",
     )  # fmt: skip
 
     def __init__(self, identity: Identity, resource: bytes, schema_url: str = "") -> None:
@@ -73,6 +75,7 @@ class Series:
         self._anchor: tuple[str, ...] | None = None
         self._anchor_start = 0
         self._anchor_times = 0
+        self._anchor_seen = 0
 
     @property
     def judges_itself(self) -> bool:
@@ -120,8 +123,8 @@ class Series:
         self._is_judged = True
         if self._values.keys() != self._expected:
             self._expected = _shared(frozenset(self._values))
-            if all(_anchor_of(key) != self._anchor for key in self._values):
-                self._anchor, self._anchor_start, self._anchor_times = None, 0, 0
+        if self._first > self._anchor_seen + _ANCHOR_LASTS:
+            self._anchor, self._anchor_start, self._anchor_times = None, 0, 0
         moment = moment_of(self._first, self._values)
         if moment is None:
             return []
@@ -186,6 +189,7 @@ class Series:
             anchor = _anchor_of(point.keys[0])
             if self._anchor is not None and self._anchor != anchor:
                 continue
+            self._anchor_seen = max(self._anchor_seen, point.time)
             before, times = self._anchor_start, self._anchor_times
             if point.start < before:
                 # What comes late of the process before is only late.
@@ -241,7 +245,7 @@ class Series:
             series.arrived_at_seconds = float(state["arrived_at_seconds"])
             told = state["told"]
             series._told = told if told in NEWS else "quiet"
-            series._first = series._latest = int(state["latest"])
+            series._first = series._latest = series._anchor_seen = int(state["latest"])
             if state["anchor"] is not None:
                 series._anchor = tuple(str(each) for each in state["anchor"])
             series._anchor_start = int(state["anchor_start"])
