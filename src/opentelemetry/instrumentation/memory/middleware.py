@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.instrumentation.memory._attribution.asgi_routes import AsgiRoutes
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._attribution.route_names import (
     OTHER,
@@ -29,7 +30,8 @@ class MemoryAsgiMiddleware:
     Args:
         app: The application.
         route: Returns the route's template for a scope, after the application has run; None where
-            it knows none. Without it Starlette's, FastAPI's and Django's are found.
+            it knows none. Without it Starlette's, FastAPI's and Django's are found, with the
+            prefixes of mounted applications.
 
     Example:
         >>> from opentelemetry.instrumentation.memory.middleware import MemoryAsgiMiddleware
@@ -38,7 +40,7 @@ class MemoryAsgiMiddleware:
 
     def __init__(self, app: AsgiApp, route: Callable[[Scope], str | None] | None = None) -> None:
         self.app = app
-        self._route = _asgi_route if route is None else route
+        self._route = partial(_asgi_route, AsgiRoutes()) if route is None else route
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one request, count it when it has ended."""
@@ -185,10 +187,8 @@ class _SizedBody(_Body):
         return len(self._body)  # type: ignore[arg-type]  # who made this one has looked
 
 
-def _asgi_route(scope: Scope) -> str | None:
-    route = scope.get("route")
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
-    return path if isinstance(path, str) else _django_route(scope["path"])
+def _asgi_route(routes: AsgiRoutes, scope: Scope) -> str | None:
+    return routes.find(scope) or _django_route(scope["path"])
 
 
 def _wsgi_route(environ: dict[str, Any]) -> str | None:
