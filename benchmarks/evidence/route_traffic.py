@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 
 ROUTES: Final = ("/cart", "/home", "/item", "/list", "/news", "/pay", "/plan", "/search", "/user")
 KEPT_BYTES: Final = {"/cart": 20_000, "/search": 8_000}
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+
+
+def shares_of_many(number: int, places: Mapping[str, int]) -> dict[str, float]:
+    """Return how often each of many routes is asked for, the busiest first.
+
+    The second is asked for half as often as the first, the third a third as often (Zipf).
+
+    Args:
+        number: How many routes.
+        places: At which place some of them are; the others get names of no meaning.
+    """
+    named = {place: route for route, place in places.items()}
+    return {
+        named.get(place, f"/{_LETTERS[place // 26]}{_LETTERS[place % 26]}"): 1 / (place + 1)
+        for place in range(number)
+    }
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,7 @@ class Circumstances:
 
     Attributes:
         clients: How many, one request after the other each.
+        shares: How often each route is asked for; all of the nine equally often, unless given.
         kept_bytes: What a request keeps for good, on average, by route.
         service_seconds: Mean time of one request.
         held_bytes: What a request holds as long as it runs.
@@ -51,6 +69,7 @@ class Circumstances:
     """
 
     clients: int = 20
+    shares: Mapping[str, float] = field(default_factory=dict)
     kept_bytes: Mapping[str, float] = field(default_factory=lambda: dict(KEPT_BYTES))
     service_seconds: float = 0.03
     held_bytes: float = 32_000.0
@@ -66,6 +85,11 @@ class Circumstances:
     tables: Sequence[tuple[float, float]] = ()
     load_swing: float = 0.0
     probability: float = 1.0
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Return all routes."""
+        return tuple(self.shares) or ROUTES
 
 
 def watched(
@@ -102,12 +126,14 @@ def _requests(
     """Return begin, end and route of each request, in the order of their begins."""
     pace = max(0.005, now.clients / 200)
     requests = []
+    routes, sums = now.routes, list(accumulate(now.shares.values()))
     waiting = [(rnd.expovariate(1 / pace), client) for client in range(now.clients)]
     heapq.heapify(waiting)
     while waiting[0][0] < seconds:
         start, client = waiting[0]
         end = start + rnd.expovariate(1 / now.service_seconds)
-        requests.append((start, end, rnd.choice(ROUTES)))
+        route = rnd.choices(routes, cum_weights=sums)[0] if sums else rnd.choice(routes)
+        requests.append((start, end, route))
         swing = 1 + now.load_swing * math.sin(2 * math.pi * start / 60)
         heapq.heapreplace(waiting, (end + rnd.expovariate(swing / pace), client))
     return requests

@@ -34,7 +34,7 @@ class Model:
     """
 
     def __init__(self, columns: Sequence[Column], passing_part: float) -> None:
-        self._passing_part = passing_part
+        self.passing_part = passing_part
         self._columns = list(columns)
         self._filtered = [filtered(column, passing_part) for column in columns]
         if passing_part > 0:
@@ -70,18 +70,18 @@ class Model:
     def beside(self, more: Sequence[Column]) -> Model:
         """Return the same model with further columns behind its own; it is not prepared yet."""
         wider = Model(more, 0.0)
-        wider._passing_part = self._passing_part
+        wider.passing_part = self.passing_part
         wider._columns = [*self._columns, *more]
         wider._filtered = [
             *self._filtered,
-            *(filtered(column, self._passing_part) for column in more),
+            *(filtered(column, self.passing_part) for column in more),
         ]
         wider.moments = [list(row) for row in self.moments]
         return wider
 
     def solve(self, growth: Column) -> None:
         """Find the weights of the columns that fit this growth best."""
-        target = filtered(growth, self._passing_part)
+        target = filtered(growth, self.passing_part)
         self.projections = [_dot(column, target) for column in self._filtered]
         self.solution = times(self._inverse, self.projections)
 
@@ -89,7 +89,7 @@ class Model:
         """Return the sum of squares that the columns at these places alone leave; above zero."""
         moments = [[self.moments[row][column] for column in places] for row in places]
         projections = [self.projections[place] for place in places]
-        target = filtered(growth, self._passing_part)
+        target = filtered(growth, self.passing_part)
         total = _dot(target, target)
         explained = _dot(times(inverse(moments), projections), projections)
         return max(total - explained, _LEAST_LEFT * total, sys.float_info.min)
@@ -100,7 +100,7 @@ class Model:
 
     def deviations(self, growth: Column) -> Generator[None, None, tuple[list[float], int]]:
         """Return the standard deviation of each weight, and the degrees of freedom behind it."""
-        target = filtered(growth, self._passing_part)
+        target = filtered(growth, self.passing_part)
         errors = _remainder(target, self._filtered, self.solution)
         scores = [list(map(mul, column, errors)) for column in self._filtered]
         intervals, size = len(errors), len(scores)

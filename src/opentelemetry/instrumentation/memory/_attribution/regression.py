@@ -75,12 +75,15 @@ class Watch:
         counts: One column for each thing that may cause growth.
         passing: Growth of what holds memory only as long as it is there, such as requests in
             flight; explains growth and is not estimated.
+        chosen_from: Of how many things the counts are those that seemed to explain growth. The best
+            of many seems to explain it by chance alone, so more is asked of it.
     """
 
     seconds: Column
     growth: Column
     counts: Sequence[Column]
     passing: Sequence[Column] = ()
+    chosen_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,36 +113,21 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
     Growth at a steady pace that no count explains is allowed for, and may be negative.
     """
     wanted = len(watch.counts)
+    allowed = allowed_for(watch)
+    least = _LEAST_INTERVALS_PER_COLUMN * (wanted + len(allowed))
+    if not wanted or len(watch.growth) < least:
+        return (_UNKNOWN,) * wanted
     # Everything is scaled to be about one, so that no number is lost beside another.
     unit = _spread(watch.growth)
     sizes = [_size(column) for column in watch.counts]
-    passing = [column for column in watch.passing if any(column)]
-    least = _LEAST_INTERVALS_PER_COLUMN * (wanted + len(passing) + 2 + len(_WARM_UPS))
-    if not wanted or len(watch.growth) < least:
-        return (_UNKNOWN,) * wanted
-    growth = [value / unit for value in watch.growth]
     columns = [
         *(_scaled(column, size) for column, size in zip(watch.counts, sizes, strict=True)),
-        *_paces(watch.seconds),
-        *(_scaled(column, _size(column)) for column in passing),
+        *allowed,
     ]
-    model = Model(columns, _FIRST_PASSING_PART)
-    yield from model.prepare()
-    smooth = _smoothed(growth, growth)
-    for _ in range(_ROUNDS):
-        model.solve(smooth)
-        smooth = _smoothed(growth, model.errors(growth))
-    yield
-    model = Model(columns, _passing_part(model.errors(smooth)))
-    yield from model.prepare()
-    cut = smooth
-    for _ in range(_ROUNDS):
-        model.solve(cut)
-        cut = _smoothed(growth, model.errors(growth))
-    model.solve(cut)
-    yield
+    model, cut = yield from settled(columns, [value / unit for value in watch.growth])
     deviations, freedom = yield from model.deviations(cut)
-    strict = student_quantile(1 - _CHANCE_OF_FALSE_ALARM / max(wanted, 1), freedom)
+    chances = max(wanted, watch.chosen_from)
+    strict = student_quantile(1 - _CHANCE_OF_FALSE_ALARM / chances, freedom)
     margin = student_quantile((1 + CONFIDENCE) / 2, freedom)
     weights = list(model.solution)
     notable = sorted(
@@ -162,6 +150,40 @@ def fit(watch: Watch) -> Generator[None, None, tuple[Estimate, ...]]:
         )
         for index in range(wanted)
     )
+
+
+def allowed_for(watch: Watch) -> list[list[float]]:
+    """Return what may explain growth and is nothing that is counted."""
+    if not watch.seconds:
+        return []
+    passing = [column for column in watch.passing if any(column)]
+    return [*_paces(watch.seconds), *(_scaled(column, _size(column)) for column in passing)]
+
+
+def settled(
+    columns: Sequence[Column], growth: Column
+) -> Generator[None, None, tuple[Model, list[float]]]:
+    """Return the model of these columns, solved, and the growth without what is no fault of them.
+
+    Args:
+        columns: What may explain growth, of about the same size.
+        growth: The growth in each interval, of about the same size, too.
+    """
+    model = Model(columns, _FIRST_PASSING_PART)
+    yield from model.prepare()
+    cut = _smoothed(growth, growth)
+    for _ in range(_ROUNDS):
+        model.solve(cut)
+        cut = _smoothed(growth, model.errors(growth))
+    yield
+    model = Model(columns, _passing_part(model.errors(cut)))
+    yield from model.prepare()
+    for _ in range(_ROUNDS):
+        model.solve(cut)
+        cut = _smoothed(growth, model.errors(growth))
+    model.solve(cut)
+    yield
+    return model, cut
 
 
 def _kept_for_good(

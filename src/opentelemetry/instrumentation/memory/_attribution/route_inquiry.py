@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import compress
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from opentelemetry.instrumentation.memory._attribution.regression import Estimate, Watch, fit
+from opentelemetry.instrumentation.memory._attribution.pursuit import pursued
+from opentelemetry.instrumentation.memory._attribution.regression import Watch, fit
 from opentelemetry.instrumentation.memory._attribution.sampled import expected_counts
 from opentelemetry.instrumentation.memory._attribution.together import in_step
 from opentelemetry.instrumentation.memory.evidence import (
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._attribution.route_counter import RouteCounter
     from opentelemetry.instrumentation.memory._attribution.route_record import RouteRecord
 
+_Answer = TypeVar("_Answer")
+
 LOOK_EVERY_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 420.0
 IDLE_SECONDS: Final = 60.0
 _LOOKS_THAT_AGREE: Final = 3  # a minute apart
 _LEAST_SECONDS: Final = 180.0  # while much of the growth is not explained
-_MOST_ROUTES: Final = 20
+_MOST_ROUTES: Final = 20  # that have a column of their own
 _LEAST_COUNT: Final = 8
 # Once the interval is this narrow beside its estimate there is little to wait for.
 _PRECISE: Final = 0.25
@@ -119,16 +123,14 @@ def growth_by_route(
     usual = record.uninterrupted()
     record = record.chosen(usual)
     others = [list(compress(column, usual)) for column in others]
-    names = sorted(record.columns, key=lambda name: -sum(record.columns[name]))
-    frequent = [name for name in names if sum(record.columns[name]) >= _LEAST_COUNT][:_MOST_ROUTES]
-    if not frequent:
-        return ()
     yield 0.0
-    places = yield from in_step([record.columns[name] for name in frequent])
-    groups = [[frequent[place] for place in group] for group in places]
+    every = yield from groups_of(record)
+    groups = yield from chosen_groups(record, every, others)
+    if not groups:
+        return ()
     watch, error = watch_of(record, groups, others)
     yield 0.0
-    estimates = yield from _yielding(watch)
+    estimates = yield from _yielding(fit(replace(watch, chosen_from=len(every))))
     told = []
     grown = sum(record.growth)
     # The last estimate may be that of all routes that are too rare.
@@ -146,6 +148,30 @@ def growth_by_route(
                 )
             )
     return tuple(sorted(told, key=lambda each: -each.bytes_per_request * each.requests))
+
+
+def groups_of(record: RouteRecord) -> Generator[float, None, list[list[str]]]:
+    """Return the routes that are not too rare, the busiest first, in groups told together."""
+    names = sorted(record.columns, key=lambda name: -sum(record.columns[name]))
+    frequent = [name for name in names if sum(record.columns[name]) >= _LEAST_COUNT]
+    # All of them: who is in step with an innocent route must not be left out beside it.
+    places = yield from in_step([record.columns[name] for name in frequent])
+    return [[frequent[place] for place in group] for group in places]
+
+
+def chosen_groups(
+    record: RouteRecord,
+    groups: list[list[str]],
+    others: Sequence[Sequence[float]] = (),
+) -> Generator[float, None, list[list[str]]]:
+    """Return the groups that get a column of their own: all, or the ones that explain most."""
+    if len(groups) <= _MOST_ROUTES:
+        return groups
+    columns = [_sum([record.columns[name] for name in group]) for group in groups]
+    passing = [record.in_flight.tolist(), *others]
+    watch = Watch(record.seconds, record.growth, columns, passing)
+    places = yield from _yielding(pursued(watch, _MOST_ROUTES))
+    return [groups[place] for place in places]
 
 
 def watch_of(
@@ -195,13 +221,12 @@ def _in_flight(record: RouteRecord, groups: Sequence[Sequence[str]]) -> list[lis
     return [rest, *columns] if len(columns) < len(groups) else columns
 
 
-def _yielding(watch: Watch) -> Generator[float, None, tuple[Estimate, ...]]:
-    steps = fit(watch)
+def _yielding(steps: Generator[None, None, _Answer]) -> Generator[float, None, _Answer]:
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return cast("tuple[Estimate, ...]", end.value)
+            return cast("_Answer", end.value)
         yield 0.0
 
 
