@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-pauses bench-fleet chart dashboards dashboards-picture clean
+.PHONY: help demo demo-fleet test test-fast tools matrix lint format types bench bench-detection bench-evidence bench-routes bench-pauses bench-fleet chart dashboards dashboards-picture clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-detection: $(VENV)/.installed  ## Score the leak detector and its rivals o
 
 bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 35 programs, 40 minutes
 	$(PY) benchmarks/evidence/run.py
+
+bench-routes: $(VENV)/.installed  ## Compare the bytes per request told with the true ones, a quarter of an hour
+	$(PY) benchmarks/evidence/routes.py --repeat 4
 
 bench-pauses: $(VENV)/.installed  ## See how long an investigation stops a program, beside a twin, half an hour
 	$(PY) benchmarks/evidence/pauses.py
