@@ -53,7 +53,7 @@ SERVICES: Final = {
     "half of the requests seen": replace(_USUAL, probability=0.5),
     "one request in ten seen": replace(_USUAL, probability=0.1),
     "40 routes, the leaking ones 25th and 9th": _MANY,
-    "the same, load up and down by half, each minute": replace(_MANY, load_swing=0.5),
+    "40 routes, load up and down by half, each minute": replace(_MANY, load_swing=0.5),
     "90 routes, the leaking ones 25th and 9th": replace(
         _USUAL, shares=shares_of_many(90, {"/cart": 24, "/search": 8})
     ),
@@ -91,7 +91,7 @@ def answers(
     ever = told.union(*looks)
     every = finish(groups_of(record))
     groups = finish(chosen_groups(record, every))
-    watch, error = watch_of(record, groups)
+    watch, error = watch_of(record, groups, every=every)
     estimates = finish(fit(watch))
     inside = {}
     for (route, *others), each in zip(groups, estimates, strict=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import compress
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
@@ -128,9 +127,9 @@ def growth_by_route(
     groups = yield from chosen_groups(record, every, others)
     if not groups:
         return ()
-    watch, error = watch_of(record, groups, others)
+    watch, error = watch_of(record, groups, others, every)
     yield 0.0
-    estimates = yield from _yielding(fit(replace(watch, chosen_from=len(every))))
+    estimates = yield from _yielding(fit(watch))
     told = []
     grown = sum(record.growth)
     # The last estimate may be that of all routes that are too rare.
@@ -164,7 +163,7 @@ def chosen_groups(
     groups: list[list[str]],
     others: Sequence[Sequence[float]] = (),
 ) -> Generator[float, None, list[list[str]]]:
-    """Return the groups that get a column of their own: all, or the ones that explain most."""
+    """Return the groups whose counts get a column: all, or of many the ones that explain growth."""
     if len(groups) <= _MOST_ROUTES:
         return groups
     columns = [_sum([record.columns[name] for name in group]) for group in groups]
@@ -178,19 +177,28 @@ def watch_of(
     record: RouteRecord,
     groups: Sequence[Sequence[str]],
     others: Sequence[Sequence[float]] = (),
+    every: Sequence[Sequence[str]] = (),
 ) -> tuple[Watch, float]:
     """Return what growth is regressed on, and how wrong sampled counts may be, as a share.
 
     There is a column for each group of names, and then one for the names in no group, if any.
+
+    Args:
+        record: What happened.
+        groups: Those with a column of their own.
+        others: What else holds memory only as long as it is in flight.
+        every: All groups that those were chosen from, the busiest first. What the busiest hold in
+            flight goes up and down most, and has columns even where they seem to keep nothing.
     """
+    beside = [group for group in every if group not in groups][: _MOST_ROUTES - len(groups)]
     columns = [_sum([record.columns[name] for name in group]) for group in groups]
     named = {name for group in groups for name in group}
     rest = [column for name, column in record.columns.items() if name not in named]
     if rest:
         columns.append(_sum(rest))
     counts, error = expected_counts(columns, _probability(record))
-    passing = [*_in_flight(record, groups), *others]
-    return Watch(record.seconds, record.growth, counts, passing), error
+    passing = [*_in_flight(record, [*groups, *beside]), *others]
+    return Watch(record.seconds, record.growth, counts, passing, len(every)), error
 
 
 def _probability(record: RouteRecord) -> float:
