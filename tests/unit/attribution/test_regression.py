@@ -104,6 +104,15 @@ def test_no_innocent_route_is_told(circumstances: dict[str, Any]) -> None:
         assert {index for index, each in enumerate(found) if each.is_certain} <= set(KEPT)
 
 
+def test_of_many_to_choose_from_more_certainty_is_asked() -> None:
+    watch = service(1)
+    alone = estimates(watch)[SMALL]
+    chosen = estimates(replace(watch, chosen_from=10**9))[SMALL]
+    assert alone.is_certain
+    assert not chosen.is_certain
+    assert (chosen.value, chosen.least, chosen.most) == (alone.value, alone.least, alone.most)
+
+
 def test_a_table_loaded_once_does_not_hide_a_leak() -> None:
     found = estimates(service(1, table_bytes=50e6))[LEAKY]
     assert found.is_certain
