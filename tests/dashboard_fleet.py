@@ -190,7 +190,7 @@ def _telemetry(collector: Collector) -> dict[str, str]:
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
         # It reports a metric of the same name.
-        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,aiohttp-server,celery,django",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # What else may be installed, and is not under test.
-OTHERS = "system_metrics,celery,fastapi,flask,wsgi,asgi"
+OTHERS = "system_metrics,aiohttp-server,asgi,celery,django,fastapi,flask,wsgi"
 
 Found = TypeVar("Found")
 

@@ -170,7 +170,7 @@ def pipeline(
         "PYTHONDONTWRITEBYTECODE": "1",
         "OTEL_SERVICE_NAME": "sample",
         # It reports a metric of the same name, with its parent's memory for both workers.
-        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,aiohttp-server,celery,django",
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
         # Not shorter: the SDK's reader does not renew its export lock in a child, so a worker that

@@ -124,7 +124,7 @@ def environment(truth: Truth, folder: Path, endpoint: str) -> dict[str, str]:
         "OTEL_LOGS_EXPORTER": "otlp",
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
-        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,celery",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "system_metrics,aiohttp-server,celery,django",
         "OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY": str(folder / "snapshots"),
     }
 

@@ -76,7 +76,8 @@ def _tenant() -> None:
 
 
 def turn(number: int) -> None:
-    _tenant()
+    if number % 4 == 0:
+        _tenant()
     kinds.append(type(secret("class"), (dict,), {secret("member"): number}))
     kinds.append(Local())
     module.rows.append([secret("element")] * 3)
