@@ -54,6 +54,8 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 def _control_terminal() -> None:
+    # What a shell has put into the background ignores it, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
@@ -225,13 +226,19 @@ def test_django_in_the_middleware_is_counted_by_its_route() -> None:
     }
 
 
+def leave_logging_alone(**_: Any) -> None: ...
+
+
 def test_a_celery_task_is_counted_by_its_name(provider: TracerProvider) -> None:
+    level = logging.getLogger().level
     app = celery.Celery("shop", broker="memory://", backend="cache+memory://")
 
     @app.task(name="shop.export")
     def export(number: int) -> int:
         return number
 
+    # Else a worker takes over the root logger of this process, for all tests that follow.
+    setup_logging.connect(leave_logging_alone)
     CeleryInstrumentor().instrument(tracer_provider=provider)
     try:
         with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
@@ -239,4 +246,6 @@ def test_a_celery_task_is_counted_by_its_name(provider: TracerProvider) -> None:
             assert export.delay(8).get(timeout=30) == 8
     finally:
         CeleryInstrumentor().uninstrument()
+        setup_logging.disconnect(leave_logging_alone)
     assert counted() == {"shop.export": 2}
+    assert logging.getLogger().level == level
