@@ -57,7 +57,7 @@ bench: $(VENV)/.installed  ## Measure costs and rewrite benchmarks/README.md
 bench-detection: $(VENV)/.installed  ## Score the leak detector and its rivals on the catalogue
 	$(PY) benchmarks/detection/evaluate.py --robustness --write
 
-bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 35 programs, 40 minutes
+bench-evidence: $(VENV)/.installed  ## See whether the evidence names what leaks, 35 programs, half an hour
 	$(PY) benchmarks/evidence/run.py
 
 bench-routes: $(VENV)/.installed  ## Compare the bytes per request told with the true ones, a quarter of an hour
