@@ -29,6 +29,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from tests.asgi import ask
 
 from opentelemetry.instrumentation.memory._attribution.requests import REQUESTS
 from opentelemetry.instrumentation.memory._attribution.route_counter import RouteCounter
@@ -88,37 +89,15 @@ def fastapi_app(**settings: Any) -> fastapi.FastAPI:
     return app
 
 
-async def ask(app: Any, *paths: str) -> None:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(_: Any) -> None: ...
-
-    for each in paths:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": "http",
-            "path": each,
-            "raw_path": each.encode(),
-            "root_path": "",
-            "query_string": b"",
-            "headers": [],
-            "server": ("127.0.0.1", 80),
-            "client": ("127.0.0.1", 1),
-        }
-        await app(scope, receive, send)
-
-
 FASTAPI_PATHS = ("/things/ann", "/shop/things/ann", "/v2/things/ann", "/nowhere/ann")
 
 
 def test_fastapi_is_counted_by_its_path_and_a_mount_as_one(provider: TracerProvider) -> None:
     FastAPIInstrumentor().instrument(tracer_provider=provider)
     try:
-        asyncio.run(ask(fastapi_app(), *FASTAPI_PATHS))
+        app = fastapi_app()
+        for each in FASTAPI_PATHS:
+            ask(app, each)
     finally:
         FastAPIInstrumentor().uninstrument()
     assert counted() == {
@@ -131,7 +110,9 @@ def test_fastapi_is_counted_by_its_path_and_a_mount_as_one(provider: TracerProvi
 
 def test_fastapi_with_its_own_telemetry_is_counted_by_its_path(provider: TracerProvider) -> None:
     telemetry = {"tracer_provider": provider, "metrics": False, "logs": False}
-    asyncio.run(ask(fastapi_app(telemetry=telemetry), *FASTAPI_PATHS))
+    app = fastapi_app(telemetry=telemetry)
+    for each in FASTAPI_PATHS:
+        ask(app, each)
     assert counted() == {
         "GET /things/{number}": 1,
         "GET /shop/things/{number}": 1,
@@ -145,7 +126,8 @@ def test_fastapi_in_the_middleware_is_counted_once_and_by_its_path(
 ) -> None:
     telemetry = {"tracer_provider": provider, "metrics": False, "logs": False}
     app = MemoryAsgiMiddleware(fastapi_app(telemetry=telemetry))
-    asyncio.run(ask(app, *FASTAPI_PATHS))
+    for each in FASTAPI_PATHS:
+        ask(app, each)
     assert counted() == {
         "GET /things/{number}": 1,
         "GET /shop/things/{number}": 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import fastapi
@@ -10,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from tests.asgi import ask
 
 from opentelemetry.instrumentation.memory._attribution.asgi_routes import (
     _MOST_PREFIXES,
@@ -76,27 +76,7 @@ def fastapi_app() -> fastapi.FastAPI:
 
 
 def counted(app: Any, path: str, root_path: str = "") -> set[str]:
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": root_path,
-        "query_string": b"",
-        "headers": [],
-        "server": ("127.0.0.1", 80),
-        "client": ("127.0.0.1", 1),
-    }
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(_: Any) -> None: ...
-
-    asyncio.run(MemoryAsgiMiddleware(app)(scope, receive, send))
+    ask(MemoryAsgiMiddleware(app), path, root_path)
     return set(REQUESTS.finished.take()[0])
 
 

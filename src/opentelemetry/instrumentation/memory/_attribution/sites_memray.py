@@ -176,10 +176,12 @@ class MemrayWatch:
         self.end()
         if self._record is None or self._pid != os.getpid():
             return
-        # A child that was forked meanwhile may have it open still.
-        self._record.truncate(0)
-        _close(self._record)
-        self._record = None
+        record, self._record = self._record, None
+        try:
+            # A child that was forked meanwhile may have it open still.
+            record.truncate(0)
+        finally:
+            _close(record)
 
     def longest_seconds(self, trial_seconds: float) -> float:
         """Return when the record would be as large as it may become, at the trial's pace."""
