@@ -115,6 +115,13 @@ def test_what_explains_growth_is_chosen_and_what_does_not_is_left_out() -> None:
     assert len(chosen) <= 5
 
 
+def test_what_growth_goes_down_with_is_never_chosen() -> None:
+    rnd = random.Random(3)  # noqa: S311 - a seed, not a secret
+    up, down = ([float(rnd.randrange(20)) for _ in range(200)] for _ in range(2))
+    growth = [1e4 * kept - 1e4 * freed for kept, freed in zip(up, down, strict=True)]
+    assert run(pursued(Watch([0.5] * 200, growth, [down, up], []), 2)) == [1]
+
+
 def test_no_more_are_chosen_than_asked_for() -> None:
     rnd = random.Random(2)  # noqa: S311 - a seed, not a secret
     columns = [[float(rnd.randrange(9)) for _ in range(INTERVALS)] for _ in range(30)]
