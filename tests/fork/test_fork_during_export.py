@@ -9,8 +9,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import (
+    InMemoryMetricReader,
     MetricExporter,
     MetricExportResult,
     PeriodicExportingMetricReader,
@@ -20,6 +21,8 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.instrumentation.memory import MemoryInstrumentor, _sdk_locks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.metrics import CallbackOptions, Observation
 
 DEADLINE_SECONDS = 20
@@ -112,6 +115,61 @@ def test_child_forked_during_a_slow_collection_of_its_parent_exports_its_own() -
         provider.shutdown()
         os.close(exporter.read_end)
         os.close(exporter.write_end)
+
+
+def storage_of(provider: MeterProvider) -> Any:
+    (storage,) = provider._measurement_consumer._reader_storages.values()
+    return storage
+
+
+def match_of(provider: MeterProvider) -> Any:
+    return next(iter(storage_of(provider)._instrument_view_instrument_matches.values()))[0]
+
+
+def aggregation_of(provider: MeterProvider) -> Any:
+    return next(iter(match_of(provider)._attributes_aggregation.values()))
+
+
+HOLDERS: dict[str, Callable[[MeterProvider], Any]] = {
+    "the reader": lambda provider: next(iter(provider._metric_readers)),
+    "what runs the callbacks": lambda provider: provider._measurement_consumer,
+    "the storage of a reader": storage_of,
+    "the measurements of an instrument": match_of,
+    "the sum of a series": aggregation_of,
+    "the examples of a series": lambda provider: aggregation_of(provider)._reservoir,
+}
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_child_forked_while_a_lock_of_the_sdk_is_held_collects_its_own(holder: str) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], exemplar_filter=AlwaysOnExemplarFilter())
+    MemoryInstrumentor().instrument(meter_provider=provider)
+    reader.get_metrics_data()
+    lock = HOLDERS[holder](provider)._lock
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            is_held.set()
+            may_end.wait(DEADLINE_SECONDS)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert is_held.wait(DEADLINE_SECONDS)
+    child = os.fork()
+    if child == 0:
+        # Ended by the signal where the lock is never to be had.
+        signal.alarm(DEADLINE_SECONDS)
+        os._exit(0 if reader.get_metrics_data() else 1)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        may_end.set()
+        holding.join()
+        MemoryInstrumentor().uninstrument()
+        provider.shutdown()
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

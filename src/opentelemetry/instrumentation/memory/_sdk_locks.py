@@ -1,10 +1,11 @@
 """Lets a child report that was forked while its parent was collecting or exporting.
 
-The SDK restarts its periodic reader in a child, but renews neither the lock that the reader holds
-while it exports (opentelemetry-sdk 1.45, `PeriodicExportingMetricReader._at_fork_reinit`) nor the
-one held while callbacks run (`SynchronousMeasurementConsumer`): whoever held it is not there any
-more, so the child's metrics stay silent for ever. With a collector that hangs, the first is held
-for the export's whole timeout: 10 of every 60 seconds at the defaults.
+The SDK restarts its periodic reader in a child, but renews no lock (opentelemetry-sdk 1.45,
+`PeriodicExportingMetricReader._at_fork_reinit`): neither the one that the reader holds while it
+exports, nor the one held while callbacks run (`SynchronousMeasurementConsumer`), nor those held for
+a moment while what was measured is put away or summed up. Whoever held it is not there any more, so
+the child's metrics stay silent for ever. With a collector that hangs, the first is held for the
+export's whole timeout: 10 of every 60 seconds at the defaults.
 
 Nor is the lock renewed that this package holds for a moment while it adds its span processor
 (`SynchronousMultiSpanProcessor`): whoever adds one in the child would wait for ever.
@@ -49,17 +50,31 @@ def _renew_all() -> None:
 
 def _renew(places: Iterable[tuple[Any, str]]) -> None:
     for owner, name in places:
-        # A new lock, since the old one may be held by the thread that forked: it goes on in the
-        # child, inside a callback, and will release what it took.
         with contextlib.suppress(Exception):
-            if getattr(owner, name).locked():
-                setattr(owner, name, threading.Lock())
+            lock = getattr(owner, name)
+            if lock.acquire(blocking=False):
+                lock.release()
+            else:
+                # A new lock, since the old one may be held by the thread that forked: it goes on in
+                # the child, inside a callback, and will release what it took.
+                is_reentrant = hasattr(lock, "_is_owned")
+                setattr(owner, name, threading.RLock() if is_reentrant else threading.Lock())
 
 
 def _places(provider: MeterProvider) -> Iterator[tuple[Any, str]]:
-    yield getattr(provider, "_measurement_consumer", None), "_lock"
     for reader in getattr(provider, "_metric_readers", ()):
         yield reader, "_export_lock"
+        yield reader, "_lock"
+    consumer = getattr(provider, "_measurement_consumer", None)
+    yield consumer, "_lock"
+    for storage in getattr(consumer, "_reader_storages", {}).values():
+        yield storage, "_lock"
+        for matches in getattr(storage, "_instrument_view_instrument_matches", {}).values():
+            for match in matches:
+                yield match, "_lock"
+                for aggregation in getattr(match, "_attributes_aggregation", {}).values():
+                    yield aggregation, "_lock"
+                    yield getattr(aggregation, "_reservoir", None), "_lock"
 
 
 if hasattr(os, "register_at_fork"):
