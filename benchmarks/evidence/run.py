@@ -3,6 +3,7 @@
     python benchmarks/evidence/run.py                        all of them, into README.md
     python benchmarks/evidence/run.py --only sessions_dict   one, to the terminal
     python benchmarks/evidence/run.py --repeat 3 --keep /tmp/exam
+    python benchmarks/evidence/run.py --objects 1000000      in larger services, to the terminal
 
 Linux. Two programs at a time.
 """
@@ -42,6 +43,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--part", choices=("tuning", "holdout", "both"), default="both")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="each program N times")
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time")
+    parser.add_argument("--objects", type=int, default=0, metavar="N", help="besides, in each heap")
+    parser.add_argument("--pause", default="0.05", metavar="SECONDS", help="see the settings")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep snapshots and outputs")
     return parser.parse_args()
 
@@ -52,7 +55,13 @@ def examine(truths: Sequence[Truth], options: argparse.Namespace) -> list[Sittin
     done: dict[tuple[int, str], Sitting] = {}
     with ThreadPoolExecutor(options.jobs) as pool:
         sittings = {
-            pool.submit(sit, truth, options.keep and options.keep / str(turn)): (turn, truth)
+            pool.submit(
+                sit,
+                truth,
+                options.keep and options.keep / str(turn),
+                options.objects,
+                OTEL_PYTHON_MEMORY_EVIDENCE_PAUSE_SECONDS=options.pause,
+            ): (turn, truth)
             for turn, truth in plan
         }
         for each in as_completed(sittings):
@@ -97,7 +106,7 @@ def main() -> None:
     ]
     sittings = examine(wanted, options)
     text = figures(sittings, (time.monotonic() - began) / 60)
-    if options.only or options.part != "both":
+    if options.only or options.part != "both" or options.objects:
         print(text)
     else:
         write(text)

@@ -31,6 +31,7 @@ PROGRAMS: Final = HERE / "programs"
 STAGE: Final = HERE / "stage"
 # Routes are watched for some minutes.
 LONGEST_SECONDS: Final = 500.0
+_OUTPUT: Final = "output.log"
 _BIN: Final = Path(sys.executable).parent
 # Evidence counts in samples: ten a second make a verdict of half a minute out of one of an hour.
 # The investigation's own settings are the defaults.
@@ -65,20 +66,21 @@ class Sitting:
     problem: str | None = None
 
 
-def sit(truth: Truth, keep: Path | None = None, **settings: str) -> Sitting:
+def sit(truth: Truth, keep: Path | None = None, objects: int = 0, **settings: str) -> Sitting:
     """Run a program until it has written a snapshot, and judge that.
 
     Args:
         truth: Which program.
         keep: Where the snapshot and the output go as well, to be looked at.
+        objects: So many small ones are in its heap besides.
         settings: More variables of the environment.
     """
     with tempfile.TemporaryDirectory(prefix=f"{truth.program}-") as name, Receiver() as receiver:
         folder = Path(name)
         problem = build_extensions(PROGRAMS / truth.program, folder)
-        output = folder / "output.log"
+        output = folder / _OUTPUT
         if problem is None:
-            problem = _run(truth, folder, output, receiver, settings)
+            problem = _run(truth, folder, receiver, objects, settings)
         document = newest_snapshot(folder / "snapshots", truth.snapshot_reason)
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
@@ -139,11 +141,11 @@ def newest_snapshot(folder: Path, reason: str) -> dict[str, Any] | None:
 
 
 def _run(
-    truth: Truth, folder: Path, output: Path, receiver: Receiver, settings: Mapping[str, str]
+    truth: Truth, folder: Path, receiver: Receiver, objects: int, settings: Mapping[str, str]
 ) -> str | None:
     command = [_BIN / "opentelemetry-instrument", *_FLAGS, _BIN / "python", STAGE / "host.py"]
-    command += [truth.package, folder / "witness.jsonl"]
-    with output.open("wb") as file:
+    command += [truth.package, folder / "witness.jsonl", objects]
+    with (folder / _OUTPUT).open("wb") as file:
         program = subprocess.Popen(
             [str(part) for part in command],
             cwd=folder,

@@ -186,6 +186,8 @@ def environment(endpoint: str, home: Path, folder: Path) -> dict[str, str]:
         "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "100",
         "OTEL_PYTHON_MEMORY_LIMIT_BYTES": "4GiB",
         "OTEL_PYTHON_MEMORY_EVIDENCE_BUDGET_PERCENT": "20",
+        # All objects are listed, however long a busy machine takes.
+        "OTEL_PYTHON_MEMORY_EVIDENCE_PAUSE_SECONDS": "10",
         "OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES": "8",
         "OTEL_PYTHON_MEMORY_REQUEST_WATCH_BYTES": "1",
         "OTEL_PYTHON_MEMORY_SNAPSHOT_DIRECTORY": str(folder / "snapshots"),

@@ -146,6 +146,7 @@ GIVEN = {
     "baseline_directory": (f"{tempfile.gettempdir()}/otel-memory",) * 2,
     "evidence": ("false", False),
     "evidence_budget_percent": ("2", 2.0),
+    "evidence_pause_seconds": ("0.5", 0.5),
     "evidence_frames": ("3", 3),
     "request_watch_bytes": ("1MiB", 2**20),
     "snapshot_directory": (f"{tempfile.gettempdir()}/otel-snapshots",) * 2,

@@ -28,6 +28,7 @@ DEFAULTS = {
     "baseline_directory": None,
     "evidence": True,
     "evidence_budget_percent": 1.0,
+    "evidence_pause_seconds": 0.05,
     "evidence_frames": 1,
     "request_watch_bytes": None,
     "snapshot_directory": None,
@@ -62,6 +63,7 @@ ALLOWED_TEXTS = [
     ("baseline_directory", "/", "/"),
     ("evidence", "false", False),
     ("evidence_budget_percent", "5", 5.0),
+    ("evidence_pause_seconds", "0.5", 0.5),
     ("evidence_frames", "1", 1),
     ("evidence_frames", " 25 ", 25),
     ("request_watch_bytes", "1MiB", MIB),
@@ -91,6 +93,7 @@ REFUSED_TEXTS = [
         for text in ("yes", "on", "2", "t", "none", "true false")
     ),
     *(("baseline_directory", text) for text in ("baselines", "./b", "~/b", "/var/\0", "true")),
+    *(("evidence_pause_seconds", text) for text in ("0", "0.009", "10.1", "nan", "50ms")),
     *(("evidence_frames", text) for text in ("0", "26", "1.5", "one", "-1", "1e1")),
     *(("request_watch_bytes", text) for text in ("0", "-1", "1.5MiB")),
 ]
@@ -106,6 +109,7 @@ ALLOWED_WORDS = {
     "baseline_directory": "an absolute path, such as /var/lib/otel-memory",
     "evidence": "true or false (or 1, 0)",
     "evidence_budget_percent": "percent of one core between 0.1 and 100",
+    "evidence_pause_seconds": "seconds between 0.01 and 10",
     "evidence_frames": "a whole number of frames between 1 and 25",
     "request_watch_bytes": f"bytes between 1 and {2**60}, such as 536870912 or 512MiB "
     "(KiB, MiB, GiB or Ki, Mi, Gi)",

@@ -15,7 +15,7 @@ import weakref
 from opentelemetry.sdk.metrics import MeterProvider
 
 from opentelemetry.instrumentation.memory import MemoryInstrumentor
-from opentelemetry.instrumentation.memory._attribution import holding, listing
+from opentelemetry.instrumentation.memory._attribution import holding
 
 # A census of so many takes long enough to be caught at it.
 BALLAST = 200_000
@@ -27,11 +27,13 @@ class Order:
 
 def main() -> None:
     ballast = [[] for _ in range(BALLAST)]  # type: ignore[var-annotated]
-    # No full collection needs to come first, however slow the machine.
-    listing._MOST_BLOCKS = 10**9  # type: ignore[misc]
     instrumentor = MemoryInstrumentor()
     instrumentor.instrument(
-        meter_provider=MeterProvider(), min_interval_seconds=0.1, max_interval_seconds=0.1
+        meter_provider=MeterProvider(),
+        min_interval_seconds=0.1,
+        max_interval_seconds=0.1,
+        # No full collection needs to come first, however slow the machine.
+        evidence_pause_seconds=10,
     )
     orders = [Order()]
     instrumentor.investigate()

@@ -19,7 +19,7 @@ class PatientLists(ObjectLists):
     def learn(self) -> Iterator[float]:
         return iter(())
 
-    def why_not(self, longest_seconds: float = 0.0) -> None:
+    def why_not(self, share: float = 1.0) -> None:
         pass
 
 

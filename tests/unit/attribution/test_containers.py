@@ -464,7 +464,7 @@ def test_a_heap_too_large_to_list_is_searched_from_modules(
     shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers_module, "ObjectLists", ObjectLists)
-    monkeypatch.setattr(listing_module, "_MOST_BLOCKS", 0)
+    monkeypatch.setattr(listing_module, "_BLOCKS_PER_SECOND", 0)
     findings = gather(lambda n: shop.items.append([n]))
     assert named(findings, "shop_leaks.items")
     (skipped,) = findings.skipped

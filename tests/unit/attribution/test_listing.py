@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,16 +37,16 @@ def _collector_is_on() -> Iterator[None]:
     (gc.enable if was_enabled else gc.disable)()
 
 
-def collected(seconds: float) -> ObjectLists:
+def collected(seconds: float, longest_pause_seconds: float = 0.05) -> ObjectLists:
     """Return lists that have heard of a full collection of this length."""
-    lists = ObjectLists(SteppingClock(seconds))
+    lists = ObjectLists(SteppingClock(seconds), longest_pause_seconds)
     with lists:
         gc.collect()
     return lists
 
 
 def test_small_heap_is_listed_without_further_ado(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST_BLOCKS", 10**9)
+    monkeypatch.setattr(listing, "_BLOCKS_PER_SECOND", 1e12)
     lists = ObjectLists(SystemClock())
     assert list(lists.learn()) == []
     assert lists.why_not() is None
@@ -54,14 +55,15 @@ def test_small_heap_is_listed_without_further_ado(monkeypatch: pytest.MonkeyPatc
 def test_large_heap_is_not_listed_before_a_full_collection_has_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "_MOST_BLOCKS", 0)
+    monkeypatch.setattr(listing, "_BLOCKS_PER_SECOND", 0)
     why = ObjectLists(SystemClock()).why_not()
     assert why is not None
-    assert why.startswith("more than 0 blocks are in use, and no full collection has told")
+    assert why.startswith("more than 0 blocks are in use, no full collection has told")
+    assert why.endswith("evidence_pause_seconds is 0.05")
 
 
 def test_full_collection_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST_BLOCKS", 0)
+    monkeypatch.setattr(listing, "_BLOCKS_PER_SECOND", 0)
     lists = ObjectLists(SteppingClock(0.1))
     with lists:
         waiting = lists.learn()
@@ -74,12 +76,12 @@ def test_full_collection_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_full_collection_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST_BLOCKS", 0)
+    monkeypatch.setattr(listing, "_BLOCKS_PER_SECOND", 0)
     assert sum(ObjectLists(SystemClock()).learn()) == 60.0
 
 
 def test_nothing_is_waited_for_where_nothing_collects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST_BLOCKS", 0)
+    monkeypatch.setattr(listing, "_BLOCKS_PER_SECOND", 0)
     gc.disable()
     assert list(ObjectLists(SystemClock()).learn()) == []
 
@@ -97,7 +99,23 @@ def test_first_list_tells_of_the_next() -> None:
     with lists.take() as objects:
         assert len(objects) > 1_000
     assert lists.expected_seconds() == pytest.approx(0.1, rel=0.05)
-    assert lists.why_not() == "the list of all objects would stall the process for 100 ms"
+    assert lists.why_not() == (
+        "the list of all objects would stall the process for 100 ms, and evidence_pause_seconds is "
+        "0.05"
+    )
+
+
+def test_longer_pause_allows_a_longer_list() -> None:
+    lists = collected(1.0, longest_pause_seconds=0.5)
+    assert lists.expected_seconds() == pytest.approx(0.25)
+    assert lists.why_not() is None
+    assert lists.why_not(share=0.5) is not None
+
+
+def test_longer_pause_allows_a_larger_heap_that_nothing_is_known_of() -> None:
+    blocks = sys.getallocatedblocks() / listing._BLOCKS_PER_SECOND
+    assert ObjectLists(SystemClock(), longest_pause_seconds=blocks / 2).why_not() is not None
+    assert ObjectLists(SystemClock(), longest_pause_seconds=blocks * 2).why_not() is None
 
 
 def test_nothing_listens_afterwards() -> None:

@@ -165,7 +165,7 @@ def _inquiries(
         MappingInquiry(clock),
         AllocatorInquiry(clock, lambda: sampler.native_cost_seconds),
         RouteInquiry(routes),
-        ContainerInquiry(clock),
+        ContainerInquiry(clock, longest_pause_seconds=config.evidence_pause_seconds),
         SiteInquiry(
             clock,
             config.evidence_frames,

@@ -225,6 +225,12 @@ class MemoryConfig:
         Number("percent of one core", 0.1, 100),
         "CPU time that an investigation may use; with less it takes longer.",
     )
+    evidence_pause_seconds: float = _setting(
+        0.05,
+        variables.OTEL_PYTHON_MEMORY_EVIDENCE_PAUSE_SECONDS,
+        Number("seconds", 0.01, 10),
+        "Longest stop of the process to list its objects; a large heap needs more to be counted.",
+    )
     evidence_frames: int = _setting(
         1,
         variables.OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES,

@@ -30,6 +30,9 @@ OTEL_PYTHON_MEMORY_EVIDENCE = "OTEL_PYTHON_MEMORY_EVIDENCE"
 OTEL_PYTHON_MEMORY_EVIDENCE_BUDGET_PERCENT = "OTEL_PYTHON_MEMORY_EVIDENCE_BUDGET_PERCENT"
 """The share of one core, in percent, that an investigation may use."""
 
+OTEL_PYTHON_MEMORY_EVIDENCE_PAUSE_SECONDS = "OTEL_PYTHON_MEMORY_EVIDENCE_PAUSE_SECONDS"
+"""For how long an investigation may stop the process at a time, in seconds."""
+
 OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES = "OTEL_PYTHON_MEMORY_EVIDENCE_FRAMES"
 """How many lines of the call stack are kept of an allocation."""
 

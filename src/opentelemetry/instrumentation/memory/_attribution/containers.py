@@ -20,12 +20,15 @@ from opentelemetry.instrumentation.memory._attribution.growth import (
     look,
 )
 from opentelemetry.instrumentation.memory._attribution.holding import holding
-from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
+from opentelemetry.instrumentation.memory._attribution.listing import (
+    LONGEST_PAUSE_SECONDS,
+    ObjectLists,
+)
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import bounded
 from opentelemetry.instrumentation.memory._attribution.paths import Place, describe, resolve
 from opentelemetry.instrumentation.memory._attribution.referrers import (
-    LONGEST_LIST_SECONDS,
+    LIST_SHARE,
     climb,
     find_objects,
     holder_outside,
@@ -72,6 +75,7 @@ class ContainerInquiry:
         clock: What the steps are measured by.
         least_seconds: The shortest time between the two looks.
         most_seconds: The longest.
+        longest_pause_seconds: For how long the list of all objects may stop the process.
     """
 
     kind: EvidenceKind = "containers"
@@ -82,9 +86,10 @@ class ContainerInquiry:
         clock: Clock,
         least_seconds: float = _LEAST_SECONDS,
         most_seconds: float = _MOST_SECONDS,
+        longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._clock = clock
-        self._lists = ObjectLists(clock)
+        self._lists = ObjectLists(clock, longest_pause_seconds)
         self._least_seconds = least_seconds
         self._most_seconds = most_seconds
         self.is_holding = False
@@ -161,7 +166,7 @@ class ContainerInquiry:
             elif each.before:
                 lost[each.identity] = each
             yield 0.0
-        if lost and second.census and self._lists.why_not(LONGEST_LIST_SECONDS) is None:
+        if lost and second.census and self._lists.why_not(LIST_SHARE) is None:
             yield _TURN_SECONDS
             told += yield from _tell_lost(lost, second.walk, names, self._lists)
         return told

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._sampling.clock import Clock
 
-LONGEST_SECONDS: Final = 0.04
-"""What is expected to take longer is not done: the bar is 50 ms."""
+LONGEST_PAUSE_SECONDS: Final = 0.05
+"""For how long a list may stop the process, unless a setting allows more."""
 
-# Objects are fewer than half of the blocks as a rule: a list of these takes 46 ms at worst. A heap
-# of hardly anything but objects that have come and gone for long would take 91 ms. A lower
-# threshold would leave most services without a census until a full collection comes by.
-_MOST_BLOCKS: Final = 500_000
+# What is expected may be wrong by this much.
+_MARGIN: Final = 0.8
+# Objects are fewer than half of the blocks as a rule: a list takes 92 ns a block at worst. A heap
+# of hardly anything but objects that have come and gone for long would take 182 ns. Fewer would
+# leave most services without a census until a full collection comes by.
+_BLOCKS_PER_SECOND: Final = 10_000_000
 _COLLECTION_PER_LIST: Final = 4.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _WAIT_SECONDS: Final = 0.5
@@ -42,10 +44,13 @@ class ObjectLists:
 
     Args:
         clock: What a list's cost is measured by.
+        longest_pause_seconds: For how long a list may stop the process.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
         self._clock = clock
+        self._longest_pause_seconds = longest_pause_seconds
+        self._most_blocks = round(longest_pause_seconds * _BLOCKS_PER_SECOND)
         self._collections = FullCollections(clock)
         self._measured: tuple[float, int] | None = None
 
@@ -61,7 +66,7 @@ class ObjectLists:
         waited = 0.0
         while (
             self.expected_seconds() is None
-            and sys.getallocatedblocks() > _MOST_BLOCKS
+            and sys.getallocatedblocks() > self._most_blocks
             and why_nothing_is_collected() is None
             and waited < _LONGEST_WAIT_SECONDS
         ):
@@ -76,19 +81,25 @@ class ObjectLists:
         seconds = self._collections.seconds
         return seconds / _COLLECTION_PER_LIST if seconds else None
 
-    def why_not(self, longest_seconds: float = LONGEST_SECONDS) -> str | None:
-        """Return why no list is to be made, in words, or None where it may be."""
+    def why_not(self, share: float = 1.0) -> str | None:
+        """Return why no list is to be made, in words, or None where it may be.
+
+        Args:
+            share: The part of the longest pause that the list may take.
+        """
+        setting = f"evidence_pause_seconds is {self._longest_pause_seconds:g}"
         seconds = self.expected_seconds()
         if seconds is None:
-            if sys.getallocatedblocks() <= _MOST_BLOCKS:
+            if sys.getallocatedblocks() <= self._most_blocks:
                 return None
             return (
-                f"more than {_MOST_BLOCKS:,} blocks are in use, and no full collection has told "
-                "how long the list of all objects would stall the process"
+                f"more than {self._most_blocks:,} blocks are in use, no full collection has told "
+                f"how long the list of all objects would stall the process, and {setting}"
             )
-        if seconds <= longest_seconds:
+        if seconds <= self._longest_pause_seconds * _MARGIN * share:
             return None
-        return f"the list of all objects would stall the process for {seconds * 1e3:.0f} ms"
+        told = f"the list of all objects would stall the process for {seconds * 1e3:.0f} ms"
+        return f"{told}, and {setting}"
 
     @contextmanager
     def take(self) -> Iterator[list[Any]]:

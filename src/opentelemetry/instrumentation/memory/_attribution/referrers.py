@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._attribution.listing import ObjectLists
 
-LONGEST_LIST_SECONDS: Final = 0.02
-"""Where the list of all objects takes longer, `gc.get_referrers` takes too long: it asks each."""
+LIST_SHARE: Final = 0.5
+"""Where the list takes more of the longest pause, `gc.get_referrers` takes too long: it asks each.
+"""
 
 _MOST_CALLS: Final = 16
 _LONGEST_CHAIN: Final = 9
