@@ -131,6 +131,18 @@ def test_a_restart_under_the_same_name_begins_anew() -> None:
     assert fleet.states() == {"warming_up": 1}
 
 
+def test_a_restart_is_noticed_within_one_request() -> None:
+    fleet = new_fleet()
+    course(fleet, [200 * MIB + number * MIB for number in range(600)], start=1)
+    assert fleet.states() == {"confirmed": 1}
+    last = Built().size(800 * MIB, seconds=15.0 * 600, start=1)
+    began = NOW * SECOND + 15 * 600 * SECOND + SECOND
+    both = last.size(200 * MIB, seconds=15.0 * 601, start=began)
+    assert rejections(fleet, both) == {}
+    fleet.settle(math.inf)
+    assert fleet.states() == {"warming_up": 1}
+
+
 def test_a_start_that_moves_with_every_point_is_no_restart() -> None:
     fleet = new_fleet()
     for number in range(600):

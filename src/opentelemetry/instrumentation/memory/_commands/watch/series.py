@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.memory._detection.detector import LeakDetecto
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from opentelemetry.instrumentation.memory._commands.watch.identity import Identity
     from opentelemetry.instrumentation.memory._commands.watch.intake import Point, Reason
@@ -89,31 +89,36 @@ class Series:
 
     def add(self, points: Sequence[Point], rejected: Counter[Reason]) -> list[Outcome]:
         """Take what one request says of this process; return what that completed."""
-        if not points:
-            return []
-        age = self._age(points)
-        if age == "older":
-            rejected["collision"] += len(points)
-            return []
-        outcomes = []
-        if age == "restarted":
-            outcomes += self.settle()
-            self._detector = None
-            self._values = {}
-        for point in sorted(points, key=lambda each: each.time):
-            if self._begins_a_moment(point):
-                outcomes += self.settle()
-                self._first = self._latest = point.time
-                self._values, self._is_judged = {}, False
-            wrong = self._wrong(point)
-            if wrong is not None:
-                rejected[wrong] += 1
+        outcomes: list[Outcome] = []
+        # Moment by moment: within one request a process may have ended, and another begun.
+        for moment in _moments(sorted(points, key=lambda each: each.time)):
+            age = self._age(moment)
+            if age == "older":
+                rejected["collision"] += len(moment)
                 continue
-            self._latest = max(self._latest, point.time)
-            for key in point.keys:
-                self._values[key] = point.value
-        if self._values.keys() == self._expected:
-            outcomes += self.settle()
+            if age == "restarted":
+                outcomes += self.settle()
+                self._detector = None
+                self._values = {}
+            for point in moment:
+                outcomes += self._add(point, rejected)
+            if self._values.keys() == self._expected:
+                outcomes += self.settle()
+        return outcomes
+
+    def _add(self, point: Point, rejected: Counter[Reason]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if self._begins_a_moment(point):
+            outcomes = self.settle()
+            self._first = self._latest = point.time
+            self._values, self._is_judged = {}, False
+        wrong = self._wrong(point)
+        if wrong is not None:
+            rejected[wrong] += 1
+            return outcomes
+        self._latest = max(self._latest, point.time)
+        for key in point.keys:
+            self._values[key] = point.value
         return outcomes
 
     def settle(self) -> list[Outcome]:
@@ -255,6 +260,17 @@ class Series:
         except (KeyError, TypeError) as error:
             raise ValueError(f"damaged state of a series: {error!r}") from error
         return series
+
+
+def _moments(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
+    """Yield points that are in the order of their time, those of about one time together."""
+    first = 0
+    for index, point in enumerate(points):
+        if point.time > points[first].time + _TOLERANCE:
+            yield points[first:index]
+            first = index
+    if points:
+        yield points[first:]
 
 
 @lru_cache(maxsize=4096)
