@@ -62,6 +62,23 @@ def test_the_rest_of_a_judged_moment_is_late() -> None:
     assert rejections(fleet, late) == {"late": 1}
 
 
+def test_what_was_late_once_is_waited_for_from_then_on() -> None:
+    fleet = new_fleet()
+
+    def arrives(number: int, *, is_late: bool) -> dict[str, int]:
+        fleet.take(Built().size(300, seconds=15.0 * number).request, NOW)
+        if is_late:
+            fleet.settle(math.inf)
+        name = "process.runtime.memory.heap.used"
+        return rejections(fleet, Built().size(100, name, seconds=15.0 * number))
+
+    assert arrives(0, is_late=False) == {}
+    assert arrives(1, is_late=True) == {"late": 1}
+    assert arrives(2, is_late=False) == {}
+    (found,) = fleet.fresh_findings()
+    assert found.outcome.moment.sample.partition.python_heap_bytes == 100
+
+
 def test_a_moment_may_arrive_in_two_requests() -> None:
     fleet = new_fleet()
     fleet.take(Built().size(300).request, NOW)

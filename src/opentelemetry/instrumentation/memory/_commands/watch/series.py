@@ -115,6 +115,9 @@ class Series:
         wrong = self._wrong(point)
         if wrong is not None:
             rejected[wrong] += 1
+            if wrong == "late" and len(self._expected) < _MOST_KEYS:
+                # It is part of a moment all the same: the next one waits for it.
+                self._expected = _shared(self._expected.union(point.keys))
             return outcomes
         self._latest = max(self._latest, point.time)
         for key in point.keys:
