@@ -159,7 +159,7 @@ def key_value(text: str) -> KeyValue:
 class Recorder:
     """Remembers what is sent; fails as often as told."""
 
-    def __init__(self, *failures: SendError) -> None:
+    def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
         self.contents: list[bytes] = []
         self.has_sent = threading.Event()
@@ -200,8 +200,17 @@ def test_many_events_are_sent_in_requests_that_receivers_take() -> None:
     assert sum(len(request.resource_logs) for request in requests) == 99 + len(known)
 
 
-def test_an_event_that_did_not_arrive_is_sent_again() -> None:
-    logs, tally = Recorder(SendError("away", is_retryable=True)), Tally()
+@pytest.mark.parametrize(
+    "failure",
+    [
+        SendError("away", is_retryable=True),
+        # What the library for HTTP says of a certificate's file that is being replaced.
+        OSError("Could not find a suitable TLS CA certificate bundle"),
+    ],
+    ids=["refused", "unforeseen"],
+)
+def test_an_event_that_did_not_arrive_is_sent_again(failure: Exception) -> None:
+    logs, tally = Recorder(failure), Tally()
     exported(leaking(), logs, tally)
     assert len(logs.contents) == 1
     assert tally.exports_failed == 1
@@ -214,7 +223,10 @@ def test_an_event_that_did_not_arrive_is_sent_again() -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "http:// or https://"),
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, "OTEL_EXPORTER_OTLP_TIMEOUT"),
         ({"OTEL_EXPORTER_OTLP_COMPRESSION": "zip"}, "OTEL_EXPORTER_OTLP_COMPRESSION"),
-        ({"OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere"}, "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+        *(
+            ({f"OTEL_EXPORTER_OTLP_{name}": "/nowhere"}, f"OTEL_EXPORTER_OTLP_{name}=")
+            for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+        ),
     ],
 )
 def test_a_bad_setting_of_the_exporter_is_named(

@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.memory._commands.watch.sender import SendErro
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from google.protobuf.message import Message  # type: ignore[import-untyped]
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
         ExportMetricsServiceRequest,
     )
@@ -90,36 +91,34 @@ class Exporter:
     def _send_events(self) -> float:
         """Send all that wait; return after how many seconds to try again when that failed."""
         while events := self._fleet.events(_EVENTS_A_REQUEST):
-            try:
-                self._logs.send(log_request(events).SerializeToString())
-            except SendError as error:
-                self._note(error)
-                if error.is_retryable:
-                    self._wait_seconds = min(2 * self._wait_seconds, _LONGEST_WAIT_SECONDS)
-                    return self._wait_seconds
+            error = self._try(self._logs, log_request(events))
+            if error is not None and error.is_retryable:
+                self._wait_seconds = min(2 * self._wait_seconds, _LONGEST_WAIT_SECONDS)
+                return self._wait_seconds
+            if error is not None:
                 self._tally.events_dropped += len(events)
-            else:
-                self._has_failed = False
             self._wait_seconds = _SHORTEST_WAIT_SECONDS
             self._fleet.sent(events)
         return 0.0
 
     def _send_metrics(self) -> None:
-        requests = [self._own(), *metric_requests(self._fleet.fresh_findings())]
-        for request in requests:
-            self._send_metric_request(request.SerializeToString())
+        # What fails is not kept: the next export has newer verdicts of all that still report.
+        for request in (self._own(), *metric_requests(self._fleet.fresh_findings())):
+            self._try(self._metrics, request)
 
-    def _send_metric_request(self, content: bytes) -> None:
+    def _try(self, sender: Sender, request: Message) -> SendError | None:
+        """Send one request; return why it did not arrive, if so."""
         try:
-            self._metrics.send(content)
+            sender.send(request.SerializeToString())
         except SendError as error:
-            # The next export has newer verdicts of all processes that still report.
-            self._note(error)
+            found = error
+        except Exception as error:  # noqa: BLE001 - nobody else sends: this thread must not end
+            found = SendError(repr(error), is_retryable=True)
         else:
             self._has_failed = False
-
-    def _note(self, error: SendError) -> None:
+            return None
         self._tally.exports_failed += 1
         if not self._has_failed:
-            _logger.warning("cannot be sent: %s", error)
+            _logger.warning("cannot be sent: %s", found)
         self._has_failed = True
+        return found

@@ -134,7 +134,8 @@ class _HttpSender:
         self._session.headers["Content-Type"] = "application/x-protobuf"
         if self._is_compressed:
             self._session.headers["Content-Encoding"] = "gzip"
-        _file(signal, "CERTIFICATE")  # a name that leads nowhere is said at the start
+        for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"):
+            _file(signal, name)  # a name that leads nowhere is said at the start
         # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
         self._verify = _setting(signal, "CERTIFICATE") or True
         # Without any, requests would put what ~/.netrc says in place of the header that was set.
