@@ -55,6 +55,7 @@ class Sink:
         self.risks: dict[str, float] = {}
         self.resources: dict[str, dict[str, str]] = {}
         self.own: dict[str, int] = {}
+        self.own_resource: dict[str, str] = {}
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -99,6 +100,7 @@ class Sink:
                     self.resources[name] = resource
                     self.risks[name] = metric.gauge.data_points[-1].as_double
                 elif metric.name.startswith("memory.watch."):
+                    self.own_resource = resource
                     points = metric.gauge.data_points or metric.sum.data_points
                     self.own[metric.name] = sum(point.as_int for point in points)
 

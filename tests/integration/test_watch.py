@@ -97,6 +97,10 @@ def test_two_instances_behind_a_load_balancer_judge_as_one_and_share_no_process(
     assert not first.risks.keys() & second.risks.keys()
     assert first.risks
     assert second.risks
+    # What they say of themselves is told apart too, though nobody gave them names.
+    own = [each.own_resource for each in (first, second)]
+    assert {each["service.name"] for each in own} == {"opentelemetry-memory-watch"}
+    assert len({each["service.instance.id"] for each in own}) == 2
 
 
 def test_a_restart_goes_on_where_the_last_one_stopped(tmp_path: Path, expected: set[Event]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -180,4 +181,6 @@ def _export_interval_seconds() -> float:
 def _own_resource() -> dict[str, str]:
     found = parse_env_headers(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""), liberal=True)
     name = os.environ.get("OTEL_SERVICE_NAME", "").strip()
-    return {"service.name": _SERVICE_NAME, **found, **({"service.name": name} if name else {})}
+    # As an SDK does: without an id of its own the counts of several instances would be one series.
+    made = {"service.name": _SERVICE_NAME, "service.instance.id": str(uuid.uuid4())}
+    return {**made, **found, **({"service.name": name} if name else {})}
