@@ -78,6 +78,7 @@ class WayIn:
         return {
             point.attributes[0].value.string_value: point.as_int
             for point in rejected.sum.data_points
+            if point.as_int
         }
 
 

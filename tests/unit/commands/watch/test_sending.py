@@ -101,18 +101,33 @@ def test_many_verdicts_are_sent_in_requests_that_receivers_take() -> None:
     assert max(sizes) < 4 * MIB
 
 
+def own(tally: Tally, states: dict[str, int]) -> dict[str, Any]:
+    request = OwnMetrics({"service.name": "w"}, 1).request(tally, states, {})
+    return {each.name: each for each in request.resource_metrics[0].scope_metrics[0].metrics}
+
+
 def test_own_metrics_count_every_reason() -> None:
     tally = Tally()
-    tally.rejected.update(list(REASONS))
-    request = OwnMetrics({"service.name": "w"}, 1).request(tally, {"quiet": 2}, {})
-    metrics = {each.name: each for each in request.resource_metrics[0].scope_metrics[0].metrics}
-    points = metrics["memory.watch.points.rejected"].sum.data_points
-    assert {texts(point)["reason"] for point in points} == set(REASONS)
+    expected = {reason: number for number, reason in enumerate(REASONS)}
+    tally.rejected.update(expected)
+    points = own(tally, {})["memory.watch.points.rejected"].sum.data_points
+    assert {texts(point)["reason"]: point.as_int for point in points} == expected
+
+
+def test_own_metrics_say_of_every_state_how_many_are_in_it() -> None:
+    points = own(Tally(), {"quiet": 2})["memory.watch.series"].gauge.data_points
+    assert {texts(point)["process.memory.leak.state"]: point.as_int for point in points} == {
+        "warming_up": 0,
+        "quiet": 2,
+        "suspected": 0,
+        "confirmed": 0,
+        "recovered": 0,
+        "judges_itself": 0,
+    }
 
 
 def test_no_own_metric_is_sent_without_a_kind_while_nothing_is_known() -> None:
-    request = OwnMetrics({"service.name": "w"}, 1).request(Tally(), {}, {})
-    metrics = request.resource_metrics[0].scope_metrics[0].metrics
+    metrics = own(Tally(), {}).values()
     assert all(each.WhichOneof("data") is not None for each in metrics)
 
 

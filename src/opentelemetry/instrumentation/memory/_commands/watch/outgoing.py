@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -12,12 +12,15 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
+from opentelemetry.instrumentation.memory._commands.watch.intake import REASONS
+from opentelemetry.instrumentation.memory._commands.watch.tally import REQUEST_OUTCOMES
 from opentelemetry.instrumentation.memory._commands.watch.vocabulary import (
     RISK_METRIC,
     SEGMENT_ATTRIBUTE,
     WATCH_SCOPE,
 )
 from opentelemetry.instrumentation.memory._events import EVENT_NAME
+from opentelemetry.instrumentation.memory.model import LeakState
 from opentelemetry.instrumentation.memory.version import __version__
 
 if TYPE_CHECKING:
@@ -28,12 +31,12 @@ if TYPE_CHECKING:
 
     from opentelemetry.instrumentation.memory._commands.watch.fleet import Finding
     from opentelemetry.instrumentation.memory._commands.watch.tally import Tally
-    from opentelemetry.instrumentation.memory.model import LeakState
 
 _GROWTH_METRIC: Final = "process.memory.leak.growth"
 _EXHAUSTION_METRIC: Final = "process.memory.leak.time_to_exhaustion"
 # A receiver takes 4 MiB a message unless told otherwise; a resource may be large itself.
 _LARGEST_REQUEST_BYTES: Final = 2 * 2**20
+_STATES: Final = (*get_args(LeakState), "judges_itself")
 _SEVERITY: Final[Mapping[LeakState, SeverityNumber.ValueType]] = {
     "suspected": SeverityNumber.SEVERITY_NUMBER_WARN,
     "confirmed": SeverityNumber.SEVERITY_NUMBER_ERROR,
@@ -150,12 +153,13 @@ class OwnMetrics:
             of_scope.metrics.add(name=metric, unit=unit).gauge.data_points.add(
                 time_unix_nano=now, as_int=level
             )
-        # A metric without a point has no kind, and a collector calls that an error.
-        if states:
-            series = of_scope.metrics.add(name="memory.watch.series", unit="{process}")
-            for state, count in sorted(states.items()):
-                point = series.gauge.data_points.add(time_unix_nano=now, as_int=count)
-                point.attributes.add(key="process.memory.leak.state").value.string_value = state
+        # All states, also those that no process is in: a backend goes on for minutes with what it
+        # heard last of one, and the sum would be too large. All reasons and outcomes: the first of
+        # a kind is seen as a rise only where there was a zero before.
+        series = of_scope.metrics.add(name="memory.watch.series", unit="{process}")
+        for state in _STATES:
+            point = series.gauge.data_points.add(time_unix_nano=now, as_int=states.get(state, 0))
+            point.attributes.add(key="process.memory.leak.state").value.string_value = state
         for metric, unit, value in (
             ("memory.watch.points", "{point}", tally.points),
             ("memory.watch.samples", "{sample}", tally.samples),
@@ -167,11 +171,11 @@ class OwnMetrics:
         ):
             self._count(_counter(of_scope, metric, unit), now, value)
         rejected = _counter(of_scope, "memory.watch.points.rejected", "{point}")
-        for reason, count in sorted(tally.rejected.items()):
-            self._count(rejected, now, count, ("reason", reason))
+        for reason in REASONS:
+            self._count(rejected, now, tally.rejected[reason], ("reason", reason))
         requests = _counter(of_scope, "memory.watch.requests", "{request}")
-        for outcome, count in sorted(tally.requests.items()):
-            self._count(requests, now, count, ("outcome", outcome))
+        for outcome in REQUEST_OUTCOMES:
+            self._count(requests, now, tally.requests[outcome], ("outcome", outcome))
         cpu = _counter(of_scope, "memory.watch.cpu.time", "s")
         cpu.sum.data_points.add(
             start_time_unix_nano=self._started, time_unix_nano=now, as_double=time.process_time()

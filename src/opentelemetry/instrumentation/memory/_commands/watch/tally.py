@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.memory._commands.watch.intake import Reason
 
 RequestOutcome = Literal["accepted", "malformed", "oversized", "busy", "unauthenticated"]
+REQUEST_OUTCOMES: Final[tuple[RequestOutcome, ...]] = get_args(RequestOutcome)
 
 
 @dataclass(slots=True)
