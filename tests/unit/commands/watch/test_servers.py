@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import math
@@ -11,6 +12,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from http.client import HTTPConnection
 
 import grpc
 import pytest
@@ -102,6 +104,28 @@ def test_http_tells_a_sender_to_come_back_when_all_places_are_taken() -> None:
         way_in.leave()
         assert post(port, BODY)[0] == 200
     assert way_in.tally.requests == {"busy": 1, "accepted": 1}
+
+
+def test_http_takes_nothing_at_the_end_on_connections_that_are_still_open() -> None:
+    way_in = receiver()
+    kind = {"Content-Type": "application/x-protobuf"}
+    with http(way_in) as port, contextlib.closing(HTTPConnection("127.0.0.1", port)) as kept:
+        kept.request("POST", "/v1/metrics", BODY, kind)
+        with kept.getresponse() as answer:
+            assert answer.status == 200
+            answer.read()
+        way_in.close(0)
+        kept.request("POST", "/v1/metrics", BODY, kind)
+        with kept.getresponse() as answer:
+            assert answer.status == 429
+
+
+def test_the_end_waits_for_requests_that_were_let_in() -> None:
+    way_in = receiver()
+    way_in.enter()
+    assert not way_in.close(0)
+    way_in.leave()
+    assert way_in.close(0)
 
 
 @pytest.mark.parametrize("shown", ["", "Bearer wrong", "Basic secret", "secret"])

@@ -58,7 +58,12 @@ class Receiver:
     most_waiting: int
     token: str | None = None
     waiting: int = 0
+    _is_closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _has_left: threading.Condition = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._has_left = threading.Condition(self._lock)
 
     def check(self, authorization: str | None) -> None:
         """Let only those in that show the token.
@@ -88,15 +93,25 @@ class Receiver:
             RefusedError: There is none: the sender keeps its data and comes back.
         """
         with self._lock:
-            if self.waiting < self.most_waiting:
+            if self.waiting < self.most_waiting and not self._is_closed:
                 self.waiting += 1
                 return
-        raise self.refused("busy", "too many requests are waiting")
+        raise self.refused("busy", "too many requests are waiting, or the end is near")
 
     def leave(self) -> None:
         """Give the place back."""
         with self._lock:
             self.waiting -= 1
+            self._has_left.notify_all()
+
+    def close(self, timeout_seconds: float) -> bool:
+        """Let no one in any more; return whether those that were let in are done by then.
+
+        A connection that is open outlives its server, and would bring what nobody saves.
+        """
+        with self._lock:
+            self._is_closed = True
+            return self._has_left.wait_for(lambda: not self.waiting, timeout_seconds)
 
     def take(self, content: bytes, *, is_json: bool = False) -> ExportMetricsServiceResponse:
         """Return the answer to one request, once all that is in it was taken.

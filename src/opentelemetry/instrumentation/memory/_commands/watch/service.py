@@ -112,6 +112,8 @@ class Watch:
             self._http.stop()
         if self._grpc is not None:
             self._grpc.stop(_GRACE_SECONDS)
+        if not self._receiver.close(_GRACE_SECONDS):
+            _logger.warning("a request had not arrived as a whole by the end")
         self.fleet.settle(float("inf"))
         self._exporter.end(_LAST_EXPORT_SECONDS)
         self.fleet.untell()
