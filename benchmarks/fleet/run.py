@@ -197,7 +197,7 @@ def kept(watched: Fleet) -> list[tuple[str, str]]:
         states = (watched.state_of(each) for each in identities)
         store.save(0, (each for each in states if each is not None))
         saved = time.perf_counter()
-        loaded = Fleet(WatchSettings(), Tally()).restore(store.load())
+        loaded = Fleet(WatchSettings(), Tally()).restore(store.load(), time.time())
         ended = time.perf_counter()
     if loaded != len(identities):
         raise RuntimeError(f"{loaded} of {len(identities)} came back")

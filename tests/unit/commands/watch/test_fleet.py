@@ -318,10 +318,25 @@ def test_state_goes_on_where_it_stopped(runtime: str) -> None:
             (identity,) = first.identities()
             state = first.state_of(identity)
             assert state is not None
-            second.restore([Series.from_state(state)])
+            second.restore([Series.from_state(state)], NOW)
     told = [event.outcome.news for event in (*first.events(9), *second.events(9))]
     assert told == [event.outcome.news for event in whole.events(9)]
     assert told[-1] == "confirmed"
+
+
+def test_what_passes_while_nobody_listens_is_no_silence_of_a_process() -> None:
+    before, after = new_fleet(), new_fleet(idle_seconds=60)
+    for at, name in ((NOW, "silent"), (NOW + 50, "talking")):
+        built = Built({"service.instance.id": name}).size(7, seconds=at - NOW)
+        before.take(built.request, at)
+    states = [before.state_of(identity) for identity in before.identities()]
+    begins = NOW + 7 * 24 * 3600
+    after.restore([Series.from_state(state) for state in states if state], begins)
+    # It had been silent for 50 s before, and its 60 s are over now.
+    after.expire(begins + 11)
+    assert ["talking" in identity for identity in after.identities()] == [True]
+    after.expire(begins + 61)
+    assert not after.identities()
 
 
 def test_a_change_of_state_that_was_not_sent_is_told_by_the_next_start() -> None:

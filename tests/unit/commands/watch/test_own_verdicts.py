@@ -26,7 +26,7 @@ def restored(fleet: Fleet, **settings: float) -> Fleet:
     state = fleet.state_of(identity)
     assert state is not None
     after = new_fleet(**settings)
-    after.restore([Series.from_state(json.loads(json.dumps(state)))])
+    after.restore([Series.from_state(json.loads(json.dumps(state)))], NOW)
     return after
 
 

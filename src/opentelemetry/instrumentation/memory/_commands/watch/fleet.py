@@ -273,16 +273,18 @@ class Fleet:
             series = self._series.get(identity)
             return None if series is None else series.to_state()
 
-    def restore(self, restored: Iterable[Series]) -> int:
-        """Put saved processes back, up to the bound; return how many."""
-        count = 0
+    def restore(self, restored: Iterable[Series], now: float) -> int:
+        """Put saved processes back, up to the bound; return how many.
+
+        They were not silent while nobody listened: how long they were goes on from where it was.
+        """
+        known = list(islice(restored, self._settings.max_series))
+        away = max(now - max((each.arrived_at_seconds for each in known), default=now), 0.0)
         with self._lock:
-            for series in restored:
-                if len(self._series) >= self._settings.max_series:
-                    break
+            for series in known:
+                series.arrived_at_seconds += away
                 if self._settings.judge_all:
                     series.judge_again()
                 self._series[series.identity] = series
                 self._by_resource[series.resource] = series
-                count += 1
-        return count
+        return len(known)

@@ -75,9 +75,7 @@ class Watch:
     def start(self) -> None:
         """Restore what was saved, then listen."""
         if self._store is not None:
-            now = time.time()
-            count = self.fleet.restore(self._store.load())
-            self.fleet.expire(now)
+            count = self.fleet.restore(self._store.load(), time.time())
             _logger.info("restored %d processes", count)
         self._exporter.start()
         for name, server in (("gRPC", self._grpc), ("HTTP", self._http)):
