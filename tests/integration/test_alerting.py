@@ -98,8 +98,8 @@ def judge_rules(pipe: Pipeline, folder: Path, alertmanager_address: str) -> None
     config = yaml.safe_load(path.read_text())
     config["global"]["evaluation_interval"] = "1s"
     config["rule_files"] = [str(CONFIGS / RULES)]
-    (target,) = config["alerting"]["alertmanagers"][0]["static_configs"]
-    target["targets"] = [alertmanager_address]
+    target = {"static_configs": [{"targets": [alertmanager_address]}]}
+    config["alerting"]["alertmanagers"] = [target]
     path.write_text(yaml.safe_dump(config))
 
     status = f"{pipe.prometheus_url}/api/v1"
