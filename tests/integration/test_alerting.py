@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from scripts import make_leak_rules
 from tests import tools
-from tests.pipeline import CONFIGS, Collector, Pipeline, pipeline, visitors
+from tests.pipeline import CONFIGS, Collector, pipeline, prometheus, visitors
 from tests.tools import Server, eventually, free_ports, get_json, running
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ ROOT = CONFIGS.parent
 ALERTMANAGER = CONFIGS / "alertmanager.yaml"
 PROMETHEUS = yaml.safe_load((CONFIGS / "prometheus.yaml").read_text())
 (RULES,) = PROMETHEUS["rule_files"]
+UNWATCHED = SHOP.with_name("unwatched.py")
 DEADLINE_SECONDS = 150
+ATTRIBUTES = "service.version=1.4.2,k8s.pod.name=sample-7f"
+# The shortest window of the rules, 240 samples, is a minute then.
+SAMPLE_SECONDS = 0.25
 # Evidence counts in samples: these are many in a short time.
 SETTINGS = {
     "OTEL_PYTHON_MEMORY_MIN_INTERVAL_SECONDS": "0.05",
@@ -36,7 +41,7 @@ SETTINGS = {
     "OTEL_PYTHON_MEMORY_BUDGET_PERCENT": "100",
     "OTEL_PYTHON_MEMORY_LIMIT_BYTES": str(512 * 2**20),
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-    "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2,k8s.pod.name=sample-7f",
+    "OTEL_RESOURCE_ATTRIBUTES": ATTRIBUTES,
 }
 
 
@@ -92,17 +97,23 @@ def alertmanager(folder: Path, webhook: str) -> Iterator[tuple[Server, str]]:
         yield server, address
 
 
-def judge_rules(pipe: Pipeline, folder: Path, alertmanager_address: str) -> None:
-    """Make the running Prometheus read the shipped rules, and tell that Alertmanager."""
-    path = folder / "prometheus.yaml"
+def judge_rules(
+    prometheus: Server,
+    url: str,
+    alertmanager_address: str,
+    rules: str = str(CONFIGS / RULES),
+    **settings: str,
+) -> None:
+    """Make a running Prometheus read these rules, and tell that Alertmanager."""
+    path = prometheus.log.parent / "prometheus.yaml"
     config = yaml.safe_load(path.read_text())
-    config["global"]["evaluation_interval"] = "1s"
-    config["rule_files"] = [str(CONFIGS / RULES)]
+    config["global"] |= {"evaluation_interval": "1s", **settings}
+    config["rule_files"] = [rules]
     target = {"static_configs": [{"targets": [alertmanager_address]}]}
     config["alerting"]["alertmanagers"] = [target]
     path.write_text(yaml.safe_dump(config))
 
-    status = f"{pipe.prometheus_url}/api/v1"
+    status = f"{url}/api/v1"
 
     def both_are_known() -> None:
         assert get_json(f"{status}/rules")["data"]["groups"]
@@ -110,9 +121,9 @@ def judge_rules(pipe: Pipeline, folder: Path, alertmanager_address: str) -> None
         assert [alertmanager_address in each["url"] for each in known] == [True], known
 
     # Once it answers it also listens to signals: before, this one would end it.
-    eventually(lambda: get_json(f"{status}/status/config"), pipe.prometheus)
-    os.kill(pipe.prometheus.process.pid, signal.SIGHUP)
-    eventually(both_are_known, pipe.prometheus)
+    eventually(lambda: get_json(f"{status}/status/config"), prometheus)
+    os.kill(prometheus.process.pid, signal.SIGHUP)
+    eventually(both_are_known, prometheus)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the worker's memory is read from /proc")
@@ -126,7 +137,7 @@ def test_a_leak_arrives_at_the_webhook_with_segment_growth_time_left_and_runbook
         collector.running() as server,
         pipeline(tmp_path, collector, SHOP, **SETTINGS) as pipe,
     ):
-        judge_rules(pipe, tmp_path, address)
+        judge_rules(pipe.prometheus, pipe.prometheus_url, address)
         workers = pipe.workers()
         leaking: set[str] = set()
 
@@ -164,6 +175,45 @@ def test_a_leak_arrives_at_the_webhook_with_segment_growth_time_left_and_runbook
     told = [each for message in webhook.messages for each in message["alerts"]]
     assert {each["labels"].get("service_instance_id") for each in told} == {instance}
     print(json.dumps(webhook.messages[-1], indent=2))  # noqa: T201 - with -s
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the worker's memory is read from /proc")
+def test_a_leak_that_nobody_judges_arrives_at_the_webhook_by_rule(tmp_path: Path) -> None:
+    collector = Collector.on_free_ports(tmp_path)
+    rules = tmp_path / "leak.yaml"
+    rules.write_text(make_leak_rules.rules(SAMPLE_SECONDS))
+    milliseconds = f"{SAMPLE_SECONDS * 1000:.0f}"
+    env = {
+        "OTEL_SERVICE_NAME": "sample",
+        "OTEL_RESOURCE_ATTRIBUTES": f"{ATTRIBUTES},service.instance.id=unwatched",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url("OTLP_HTTP_PORT"),
+        "OTEL_METRIC_EXPORT_INTERVAL": milliseconds,
+        "OTEL_METRIC_EXPORT_TIMEOUT": milliseconds,
+    }
+    with (
+        Webhook().running() as webhook,
+        alertmanager(tmp_path, webhook.url) as (alerting, address),
+        collector.running() as server,
+        prometheus(tmp_path, collector) as (judging, url),
+        running("unwatched", [sys.executable, UNWATCHED], tmp_path, env) as service,
+    ):
+        judge_rules(judging, url, address, str(rules), scrape_interval=f"{milliseconds}ms")
+
+        def it_has_arrived() -> dict[str, Any]:
+            assert webhook.messages, "nothing has arrived"
+            (alert,) = webhook.messages[-1]["alerts"]
+            return alert  # type: ignore[no-any-return] # JSON
+
+        servers = (alerting, server, judging, service)
+        alert = eventually(it_has_arrived, *servers, seconds=DEADLINE_SECONDS)
+    assert alert["labels"]["alertname"] == "MemoryLeakByRule"
+    assert_says(
+        alert,
+        severity="warning",
+        summary=r"sample seems to leak memory \(by rule, risk 0\.84\)",
+        description=r"Process unwatched of sample 1\.4\.2: resident grows by [0-9.]+[kM]iB/s, "
+        r"no limit known\.",
+    )
 
 
 def assert_says(alert: dict[str, Any], *, severity: str, summary: str, description: str) -> None:
