@@ -69,6 +69,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="end when every leaking twin is confirmed, by both",
     )
+    parser.add_argument(
+        "--afterwards",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="with --until-confirmed, go on for so long: are healthy twins quiet? (default: 0)",
+    )
     parser.add_argument("--json", action="store_true", help="print what was seen, as the last line")
     names = [each.name for each in LANGUAGES]
     parser.add_argument("languages", nargs="*", help=f"of {', '.join(names)} (default: all)")
@@ -98,13 +105,17 @@ def _look(fleet: Fleet, options: argparse.Namespace, start_judges: Callable[[], 
     warm_up_seconds = min(WARM_UP_SECONDS, options.seconds / 3)
     is_judged = False
     report_at = REPORT_SECONDS
-    for seconds in _each_second(options.seconds):
+    end_at = options.seconds
+    is_confirmed = False
+    for seconds in _each_second(options.seconds + options.afterwards):
         if seconds >= warm_up_seconds and not is_judged:
             is_judged = True
             start_judges()
             print(f"\nthe watch and the rules start after {seconds:.0f} s", flush=True)
         fleet.look()
-        if options.until_confirmed and _is_every_leak_confirmed(fleet):
+        if options.until_confirmed and not is_confirmed and _is_every_leak_confirmed(fleet):
+            is_confirmed, end_at = True, seconds + options.afterwards
+        if seconds >= end_at:
             break
         if seconds >= report_at:
             report_at += REPORT_SECONDS
