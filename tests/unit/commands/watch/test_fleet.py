@@ -339,12 +339,17 @@ def test_what_passes_while_nobody_listens_is_no_silence_of_a_process() -> None:
     assert not after.identities()
 
 
-def test_a_change_of_state_that_was_not_sent_is_told_by_the_next_start() -> None:
+@pytest.mark.parametrize("other", [{}, {"service.version": "2"}], ids=["same", "other resource"])
+def test_a_change_of_state_that_was_not_sent_is_told_by_the_next_start(
+    other: dict[str, str],
+) -> None:
     fleet = new_fleet()
     course(fleet, [200 * MIB + number * MIB for number in range(600)], start=1)
+    built = Built({**NODE, **other}).size(800 * MIB, seconds=15.0 * 600, start=1)
+    fleet.take(built.request, NOW)
     fleet.untell()
     assert not fleet.events(9)
-    course(fleet, [900 * MIB], start=1, first=600)
+    course(fleet, [900 * MIB], start=1, first=601)
     assert [event.outcome.news for event in fleet.events(9)] == ["confirmed"]
 
 

@@ -41,9 +41,14 @@ _RESOURCES_A_REQUEST_BYTES: Final = 2 * 2**20
 class Finding(NamedTuple):
     """A verdict about one process, with the resource that it is about."""
 
+    identity: Identity
     resource: bytes
     schema_url: str
     outcome: Outcome
+
+
+def _finding(series: Series, outcome: Outcome) -> Finding:
+    return Finding(series.identity, series.resource, series.schema_url, outcome)
 
 
 class Fleet:
@@ -158,7 +163,7 @@ class Fleet:
         for outcome in outcomes:
             if outcome.news is not None:
                 self._tally.events += 1
-                self._queue(Finding(series.resource, series.schema_url, outcome))
+                self._queue(_finding(series, outcome))
 
     def _queue(self, event: Finding) -> None:
         if len(self._events) >= _MOST_EVENTS:
@@ -211,11 +216,7 @@ class Fleet:
         """Return the newest verdict of each process that was judged since the last call."""
         with self._lock:
             fresh, self._fresh = self._fresh, {}
-            return [
-                Finding(series.resource, series.schema_url, series.last)
-                for series in fresh
-                if series.last is not None
-            ]
+            return [_finding(series, series.last) for series in fresh if series.last is not None]
 
     def events(self, most: int) -> list[Finding]:
         """Return the oldest changes of state that have not been `sent`, but leave them here.
@@ -245,7 +246,7 @@ class Fleet:
         """Let the next start tell the changes of state that could not be sent."""
         with self._lock:
             for event in self._events:
-                series = self._by_resource.get(event.resource)
+                series = self._series.get(event.identity)
                 if series is not None and event.outcome.news is not None:
                     series.untell(event.outcome.news)
             self._events.clear()
