@@ -44,6 +44,18 @@ def test_two_numbers_of_one_moment_are_a_collision_and_it_is_said(
     assert "service.instance.id=a" in caplog.text
 
 
+def test_every_process_that_collides_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    fleet = new_fleet()
+    with caplog.at_level(logging.WARNING):
+        for name in ("a", "b"):
+            resource = {"service.instance.id": name}
+            for number in range(30):
+                fleet.take(Built(resource).size(number).request, NOW)
+    assert len(caplog.records) == 2
+    assert "service.instance.id=a;" in caplog.text
+    assert "service.instance.id=b;" in caplog.text
+
+
 def test_a_point_of_the_past_is_out_of_order() -> None:
     found = rejections(new_fleet(), Built().size(7, seconds=30), Built().size(8, seconds=15))
     assert found == {"out_of_order": 1}

@@ -70,7 +70,7 @@ class Fleet:
         self._pending: OrderedDict[Series, float] = OrderedDict()
         self._fresh: dict[Series, None] = {}
         self._events: deque[Finding] = deque()
-        self._warnings = 0
+        self._warned_of: set[Identity] = set()
         self.has_events = threading.Event()
 
     def take(self, request: ExportMetricsServiceRequest, now: float) -> Counter[Reason]:
@@ -173,9 +173,9 @@ class Fleet:
         self.has_events.set()
 
     def _warn_of_collision(self, series: Series) -> None:
-        if self._warnings >= _MOST_WARNINGS:
+        if series.identity in self._warned_of or len(self._warned_of) >= _MOST_WARNINGS:
             return
-        self._warnings += 1
+        self._warned_of.add(series.identity)
         _logger.warning(
             "two processes look like one: %s; set service.instance.id or process.pid",
             in_words(series.identity),
