@@ -123,6 +123,7 @@ DOORS = {
     },
     "tracemalloc": {"_attribution/sites_tracing"},
     "gc": {
+        "_attribution/attributes",
         "_attribution/collections",
         "_probes/cpython",
         "_attribution/cycles",

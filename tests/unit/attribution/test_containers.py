@@ -442,6 +442,14 @@ def test_references_are_as_many_as_before(shop: Any) -> None:
     assert list(map(sys.getrefcount, objects)) == before
 
 
+def test_an_instance_on_the_way_gets_no_dictionary(shop: Any) -> None:
+    shop.service = shop.Service()
+    before = list(map(id, gc.get_referents(shop.service)))
+    findings = gather(shop.service.see)
+    assert named(findings, "shop_leaks.service._seen")
+    assert list(map(id, gc.get_referents(shop.service))) == before
+
+
 def test_an_attribute_that_was_named_at_run_time_is_not_told(shop: Any) -> None:
     vars(shop.service)["user_alice"] = kept = []
     findings = gather(lambda n: kept.append([n]))

@@ -58,6 +58,10 @@ class CodeNames:
                 return attribute_name(name, self._words_of(module))
         return attribute_name(name, ())
 
+    def words(self, *modules: str | None) -> frozenset[str]:
+        """Return all names that one of these modules contains."""
+        return frozenset().union(*(self._words_of(each) for each in modules if each is not None))
+
     def modules_of(self, cls: type) -> list[str | None]:
         """Return the modules whose code gives instances of a class their attributes."""
         modules = []

@@ -14,13 +14,17 @@ from types import (
     FrameType,
     FunctionType,
     GeneratorType,
-    GetSetDescriptorType,
     MappingProxyType,
     MemberDescriptorType,
     MethodType,
 )
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.instrumentation.memory._attribution.attributes import (
+    attribute_of,
+    dict_of,
+    is_dict_of,
+)
 from opentelemetry.instrumentation.memory._attribution.class_names import type_name
 from opentelemetry.instrumentation.memory._attribution.looking import length
 from opentelemetry.instrumentation.memory._attribution.naming import (
@@ -115,7 +119,7 @@ def _step_to(each: object, identity: int) -> list[object]:
     if found:
         return found
     # Since the search an instance may have got a `__dict__` that it did without before.
-    attributes = _attributes_of(each)
+    attributes = dict_of(each)
     if attributes is None:
         return []
     found = _of_identity(list(attributes.values()), identity)
@@ -266,17 +270,15 @@ def _label_of_part(owner: Any, part: Any, child: object, home: str | None, names
     return f"{middle}.{names.attribute(key, *modules)}"
 
 
-def _label_in_instance(  # noqa: C901, PLR0911 - one return a way to hold
+def _label_in_instance(  # noqa: PLR0911 - one return a way to hold
     parent: object, child: object, home: str | None, names: CodeNames
 ) -> tuple[str, object]:
     modules = [home, *names.modules_of(type(parent))]
-    attributes = _attributes_of(parent)
-    if attributes is not None:
-        if attributes is child:
-            return "", parent
-        name = _key_of(attributes, child)
-        if name is not None:
-            return f".{names.attribute(name, *modules)}", None
+    name = attribute_of(parent, child, names.words(*modules))
+    if name is not None:
+        return f".{names.attribute(name, *modules)}", None
+    if type(child) is dict and is_dict_of(parent, child):
+        return "", parent
     for base in _mro_of(type(parent)):
         for name, slot in _namespace_of_class(base).items():
             if type(slot) is MemberDescriptorType and _slot_is(slot, parent, child):
@@ -290,16 +292,6 @@ def _label_in_instance(  # noqa: C901, PLR0911 - one return a way to hold
     if type_name(type(parent)) == "functools._lru_cache_wrapper":
         return "", None
     return f".{ATTRIBUTE}", None
-
-
-def _attributes_of(each: object) -> dict[str, object] | None:
-    """Return the `__dict__` of an instance, made by Python if it has none yet."""
-    for base in _mro_of(type(each)):
-        getter = _namespace_of_class(base).get("__dict__")
-        if type(getter) is GetSetDescriptorType:
-            found = getter.__get__(each)
-            return found if type(found) is dict else None
-    return None
 
 
 def _slot_is(slot: Any, parent: object, child: object) -> bool:
