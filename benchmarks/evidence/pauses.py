@@ -21,6 +21,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from overhead import Line, lines
@@ -71,6 +72,7 @@ class Felt:
         full_of_investigation: Those that an allocation of the investigation has set off.
         of_investigation: Collections of any generation that it has set off.
         resident_bytes: At the end.
+        cpu_share: CPU time of the whole process, as a share of wall time.
     """
 
     heartbeat_seconds: float
@@ -81,6 +83,7 @@ class Felt:
     full_of_investigation: int
     of_investigation: int
     resident_bytes: int
+    cpu_share: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def compare(truth: Truth, objects: int) -> Comparison:
 
 def felt(witnessed: Sequence[Line], began_at: float, ended_at: float) -> Felt:
     """Return what a witness has felt between two moments."""
+    before = [line for line in witnessed if line.at <= began_at][-1]
     within = [line for line in witnessed if began_at < line.at <= ended_at]
     return Felt(
         heartbeat_seconds=max(line.delay_seconds for line in within),
@@ -126,6 +130,7 @@ def felt(witnessed: Sequence[Line], began_at: float, ended_at: float) -> Felt:
         full_of_investigation=sum(line.full_collections_of_investigation for line in within),
         of_investigation=sum(line.collections_of_investigation for line in within),
         resident_bytes=within[-1].resident_bytes,
+        cpu_share=(within[-1].cpu_seconds - before.cpu_seconds) / (within[-1].at - before.at),
     )
 
 
@@ -179,6 +184,7 @@ _COLUMNS: Final = (
     "full collections (alone)",
     "set off by the investigation: full, all",
     "resident at the end (alone)",
+    "CPU of the process, of wall time (alone)",
 )
 
 
@@ -200,6 +206,7 @@ def _row(each: Comparison) -> tuple[str, ...]:
         f"{ours.full} ({alone.full})",
         f"{ours.full_of_investigation}, {ours.of_investigation}",
         f"{ours.resident_bytes / 2**20:.0f} MiB ({alone.resident_bytes / 2**20:.0f})",
+        f"{ours.cpu_share:.1%} ({alone.cpu_share:.1%})",
     )
 
 
@@ -208,12 +215,14 @@ def summary(comparisons: Sequence[Comparison]) -> str:
     sides = ([each.investigated for each in comparisons], [each.alone for each in comparisons])
     full, full_alone = (sum(each.full for each in side) for side in sides)
     set_off = sum(each.full_of_investigation for each in sides[0])
+    more_cpu = fmean(each.investigated.cpu_share - each.alone.cpu_share for each in comparisons)
     by_investigation = max(each.by_investigation_seconds for each in sides[0]) * 1e3
     points = (
         f"late by the investigation: {by_investigation:.1f} ms at most",
         _worst("latest heartbeat", sides, lambda each: each.heartbeat_seconds),
         _worst("the same without collections", sides, lambda each: each.beside_seconds),
         _worst("CPU of the longest collection", sides, lambda each: each.collection_cpu_seconds),
+        f"CPU of the process beyond the twin's: {more_cpu:.1%} of wall time on average",
         f"full collections: {full} (alone {full_alone}), {set_off} set off by the investigation",
     )
     return "\n".join(f"- {point}" for point in points)

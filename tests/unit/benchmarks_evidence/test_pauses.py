@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from overhead import Line, lines
@@ -32,9 +33,19 @@ def test_worst_between_two_moments_is_what_was_felt() -> None:
     assert (found.full, found.of_investigation) == (3, 5)
 
 
+def test_cpu_time_is_that_of_the_time_between() -> None:
+    witnessed = [
+        replace(line(at), cpu_seconds=cpu_seconds)
+        for at, cpu_seconds in ((0.0, 0.0), (1.0, 5.0), (3.0, 5.5), (9.0, 9.0))
+    ]
+    assert felt(witnessed, 1.0, 3.0).cpu_share == 0.25
+
+
 def test_twin_stands_in_brackets() -> None:
-    ours = felt([line(1.0, full_collections=3, full_collections_of_investigation=1)], 0.0, 1.0)
-    alone = felt([line(1.0, full_collections=2)], 0.0, 1.0)
+    ours = felt(
+        [line(0.0), line(1.0, full_collections=3, full_collections_of_investigation=1)], 0.0, 1.0
+    )
+    alone = felt([line(0.0), line(4.0, full_collections=2)], 0.0, 4.0)
     row = table([Comparison(TRUTHS[0], 1_000_000, 60.0, ours, alone)]).splitlines()[-1]
     assert "| 1,000,000 |" in row
     assert "| 3 (2) | 1, 0 |" in row
