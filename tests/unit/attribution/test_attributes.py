@@ -24,6 +24,9 @@ class Shop:
         self.orders = ["an order"]
         self.limit = None
 
+    def set_up(self, settings: dict[str, object]) -> None:
+        self.settings = settings
+
     @property
     def total(self) -> int:
         raise AssertionError("code of the application has run")
@@ -56,6 +59,17 @@ def test_attribute_that_hides_one_of_the_class_is_found() -> None:
 def test_attribute_is_not_told_by_a_name_that_is_no_word() -> None:
     shop = Shop()
     assert attribute_of(shop, shop.orders, WORDS - {"orders"}) is None
+
+
+def test_attribute_that_no_method_uses_is_found() -> None:
+    shop: Any = Shop()
+    shop.extra = {"sku": "a-1"}
+    assert attribute_of(shop, shop.extra, WORDS | {"extra"}) == "extra"
+
+
+def test_dictionary_of_the_instance_is_no_attribute() -> None:
+    shop = Shop()
+    assert attribute_of(shop, vars(shop), WORDS) is None
 
 
 def test_instance_has_no_dictionary_more_than_before() -> None:
@@ -91,12 +105,12 @@ def test_dictionary_with_nothing_but_cached_properties_is_found() -> None:
 
 
 def test_dictionary_that_an_attribute_holds_is_not_taken_for_that_of_the_instance() -> None:
-    shop: Any = Shop()
-    shop.settings = {"orders": ["another order"], "limit": None}
+    shop = Shop()
+    shop.set_up({"orders": ["another order"], "limit": None})
     assert not is_dict_of(shop, shop.settings)
 
 
 def test_attribute_that_looks_like_the_dictionary_is_found_as_the_attribute() -> None:
-    shop: Any = Shop()
-    shop.settings = {"limit": None}
+    shop = Shop()
+    shop.set_up({"limit": None})
     assert attribute_of(shop, shop.settings, WORDS) == "settings"

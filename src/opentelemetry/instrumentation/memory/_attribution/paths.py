@@ -274,15 +274,15 @@ def _label_in_instance(  # noqa: PLR0911 - one return a way to hold
     parent: object, child: object, home: str | None, names: CodeNames
 ) -> tuple[str, object]:
     modules = [home, *names.modules_of(type(parent))]
-    name = attribute_of(parent, child, names.words(*modules))
-    if name is not None:
-        return f".{names.attribute(name, *modules)}", None
-    if type(child) is dict and is_dict_of(parent, child):
-        return "", parent
     for base in _mro_of(type(parent)):
         for name, slot in _namespace_of_class(base).items():
             if type(slot) is MemberDescriptorType and _slot_is(slot, parent, child):
                 return f".{names.attribute(name, *modules)}", None
+    word = attribute_of(parent, child, names.words(*modules))
+    if word is not None:
+        return f".{names.attribute(word, *modules)}", None
+    if type(child) is dict and is_dict_of(parent, child):
+        return "", parent
     if child is type(parent):
         return ".__class__", None
     if type_name(type(parent)) == "_queue.SimpleQueue":
