@@ -67,8 +67,8 @@ def look():
     written.wait(30)
 written = threading.Event()
 thread = threading.Thread(target=look, name=witness.INVESTIGATION)
+gc.collect()  # before the thread: while one collection runs another does nothing
 thread.start()
-gc.collect()
 while not open(sys.argv[1]).read().count("\\n"):
     written.wait(0.05)
 written.set()
