@@ -72,6 +72,12 @@ def test_dictionary_of_the_instance_is_no_attribute() -> None:
     assert attribute_of(shop, vars(shop), WORDS) is None
 
 
+@pytest.mark.parametrize("owner", [[1], {"orders": 1}, (1,), range(1)])
+def test_what_has_no_attributes_has_no_name_for_what_it_holds(owner: object) -> None:
+    assert attribute_of(owner, 1, WORDS) is None
+    assert dict_of(owner) is None
+
+
 def test_instance_has_no_dictionary_more_than_before() -> None:
     shop = Shop()
     before = referred(shop)
