@@ -23,6 +23,8 @@ ATTRIBUTE: Final = "(attribute)"
 FUNCTION: Final = "(function)"
 MODULE: Final = "(module)"
 DYNAMIC_FILE: Final = "<dynamic>"
+NAMES_OF_PROGRAM: Final = frozenset({"__main__", "__mp_main__"})
+"""What the program is called that was started, and in a child that `multiprocessing` spawned."""
 
 _LONGEST_PART: Final = 60
 # Numbers and long hexadecimal words in a name are an identity more often than code.
@@ -65,7 +67,7 @@ def module_name(name: str | None) -> str:
     """Return the name of a module that was imported from a file of that name, or `(module)`."""
     if name is None or not is_plain(name):
         return MODULE
-    if name == "__main__" or name in sys.builtin_module_names:
+    if name in NAMES_OF_PROGRAM or name in sys.builtin_module_names:
         return name
     namespace = namespace_of(sys.modules.get(name))
     if namespace is None:

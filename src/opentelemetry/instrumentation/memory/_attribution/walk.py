@@ -43,6 +43,7 @@ from opentelemetry.instrumentation.memory._attribution.looking import (
 )
 from opentelemetry.instrumentation.memory._attribution.naming import (
     FUNCTION,
+    NAMES_OF_PROGRAM,
     derives_from,
     namespace_of,
 )
@@ -66,7 +67,10 @@ _NODES_BETWEEN_CLOCKS: Final = 64
 _DEEPEST: Final = 12
 # From a module to its function, to the function's defaults, to a list among them.
 _OWN_STEPS: Final = 3
+# And on to a queue within what the application keeps in its framework's object.
+_STEPS_ON: Final = 5
 _FEW: Final = 200
+_FAR: Final = 3
 
 _namespace_of_class: Final[Any] = type.__dict__["__dict__"].__get__
 
@@ -131,32 +135,55 @@ class Walk:
 
         The application's modules come first, and as far as a function's default or an instance's
         attribute is from its module: whatever else refers to what they hold, they are its place.
+        Then what the application's objects hold, as deep as `app.state.jobs._queue` is; functions,
+        classes and modules that they lead to are put off, for libraries are large.
         """
-        own, others, below = list[object](), list[object](), list[object]()
-        with holding(own, others, below):
-            own_places, other_places = self._begin(own, others)
-            places = yield from self._search(
-                own, own_places, below, _OWN_STEPS, self._most_nodes // 2
+        own, program, others = list[object](), list[object](), list[object]()
+        near, below = list[object](), list[object]()
+        with holding(own, program, others, near, below):
+            own_places, program_places, other_places = self._begin(own, program, others)
+            near_places = array("l")
+            half = self._most_nodes // 2
+            for level, first in ((own, own_places), (program, program_places)):
+                near_places += yield from self._search(level, first, below, _OWN_STEPS, half)
+                near += level
+                level.clear()
+            aside = others, other_places
+            other_places += yield from self._search(
+                near, near_places, below, _STEPS_ON, half, aside=aside
             )
-            others += own
-            other_places += places
-            own.clear()
+            others += near
+            near.clear()
             yield from self._search(others, other_places, below, _DEEPEST, self._most_nodes)
 
-    def _search(
-        self, level: list[object], places: array[int], below: list[object], steps: int, most: int
+    def _search(  # noqa: PLR0913 - each is one thing
+        self,
+        level: list[object],
+        places: array[int],
+        below: list[object],
+        steps: int,
+        most: int,
+        *,
+        aside: tuple[list[object], array[int]] | None = None,
     ) -> Generator[float, None, array[int]]:
-        """Go on from these objects; afterwards `level` has those to go on from, places returned."""
+        """Go on from these objects; afterwards `level` has those to go on from, places returned.
+
+        Code goes `aside` instead, with its place, where that is given.
+        """
         table = LengthTable()
         began = self._clock.now()
         for _ in range(steps):
-            if len(self._places) >= most:
+            if not level or len(self._places) >= most:
                 break
             # What is found has its places in the order in which it is found, so the objects alone
             # say all: a tuple with its place for each is what the garbage collector would count.
             first_below = len(self._parents)
             for count, (each, place) in enumerate(zip(level, places, strict=True)):
-                self._expand(each, place, table, below)
+                if aside is not None and _is_code(type(each), table):
+                    aside[0].append(each)
+                    aside[1].append(place)
+                else:
+                    self._expand(each, place, table, below)
                 if len(self._places) >= most:
                     break
                 if count % _NODES_BETWEEN_CLOCKS == 0 and self._clock.now() - began > _STEP_SECONDS:
@@ -187,16 +214,21 @@ class Walk:
         is_known = at < len(self._ascending) and self._ascending[at] == identity
         return self._places_ascending[at] if is_known else None
 
-    def _begin(self, own: list[object], others: list[object]) -> tuple[array[int], array[int]]:
-        """Fill in where to begin: the application's modules, and all else; return the places."""
-        places = array("l"), array("l")
+    def _begin(self, *groups: list[object]) -> tuple[array[int], ...]:
+        """Fill in where to begin, and return the places of each group.
+
+        Args:
+            groups: The application's modules, the program that was started, and all else.
+        """
+        places = tuple(array("l") for _ in groups)
         for root, each in roots():
             if id(each) in self._places:
                 continue
             self._roots.append(root)
-            is_other = type(root) is not str or _distance(root, namespace_of(each)) > 0
-            (others if is_other else own).append(each)
-            places[is_other].append(len(self._parents))
+            distance = _distance(root, namespace_of(each)) if isinstance(root, str) else _FAR
+            group = min(distance, len(groups) - 1)
+            groups[group].append(each)
+            places[group].append(len(self._parents))
             self._add(each, -len(self._roots))
         return places
 
@@ -297,6 +329,11 @@ def _values(namespace: dict[str, object] | MappingProxyType[str, object]) -> lis
         return []
 
 
+def _is_code(kind: type, table: LengthTable) -> bool:
+    """Return whether instances are functions, modules or classes, which lead to whole libraries."""
+    return kind is FunctionType or not table.is_plain(kind)
+
+
 def _has_state(function: Any) -> bool:
     """Return whether a function refers to something of its own: a closure, a default, a note."""
     return any(
@@ -324,9 +361,9 @@ def _distance(name: str, namespace: dict[str, object] | None) -> int:
 
     The program that was started comes after them: what it has imported is theirs.
     """
-    if name == "__main__":
+    if name in NAMES_OF_PROGRAM:
         return 1
     file = None if namespace is None else text_at(namespace, "__file__")
     if file is None or name.partition(".")[0] in sys.stdlib_module_names:
-        return 3
+        return _FAR
     return 2 if "site-packages" in file or "dist-packages" in file else 0
