@@ -23,7 +23,7 @@ SOURCE = "#include <stdlib.h>\nvoid *kept;\nvoid grab(void) { kept = malloc(200)
 
 
 def run(
-    folder: Path, watcher: str, scene: str, segment: str = "native_heap", *library: Path
+    folder: Path, watcher: str, scene: str, segment: str = "native_heap", *library: Path | str
 ) -> dict[str, Any]:
     # From 3.12 on Python warns when a process with threads forks.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", PROGRAM]
@@ -126,6 +126,18 @@ def test_memray_names_the_function_in_c(tmp_path: Path, library: Path) -> None:
     assert site["site"] == "grab (leaky.c:3)"
     assert site["bytes_per_second"] == pytest.approx(200 * site["blocks_grown"] / told["seconds"])
     assert "burst.py:" in site["callers"][0]
+
+
+def test_memray_that_did_not_see_the_growth_is_not_advised_once_more(tmp_path: Path) -> None:
+    told = run(tmp_path, "memray", "watch", "native_heap", "malloc")
+    (advice,) = told["advice"]
+    assert "memray did not see the rest" in advice["text"]
+
+
+def test_greenlets_are_traced_as_before_and_tracemalloc_finds_the_line(tmp_path: Path) -> None:
+    told = run(tmp_path, "memray", "greenlets", "native_heap")
+    assert told["is_traced_as_before"]
+    assert told["sites"][0]["site"].endswith(told["leak"])
 
 
 @pytest.mark.parametrize("watcher", WATCHERS)

@@ -1,7 +1,8 @@
 """A process whose threads leak and churn while its allocations are watched; it may fork meanwhile.
 
-Arguments: `tracemalloc` or `memray`; the segment; `watch`, `fork`, `close` or `wait`; a folder for
-its files; and, if it is to leak in C, a library whose function `grab` does. Prints JSON.
+Arguments: `tracemalloc` or `memray`; the segment; `watch`, `fork`, `close`, `wait` or `greenlets`;
+a folder for its files; and, if it is to leak in C, a library whose function `grab` does, or
+`malloc` to call that by its address. Prints JSON.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ def leak_in_c() -> None:
     library = ctypes.CDLL(sys.argv[5])
     while not is_over.wait(0.005):
         library.grab()
+
+
+def leak_by_address() -> None:
+    malloc = ctypes.CDLL(None).malloc
+    while not is_over.wait(0.005):
+        malloc(ctypes.c_size_t(BLOCK_BYTES))
 
 
 def churn() -> None:
@@ -113,6 +120,18 @@ def wait(steps: Generator[float, None, Findings]) -> dict[str, object]:
         time.sleep(next(steps) or 0.001)
 
 
+def watch_greenlets(steps: Generator[float, None, Findings]) -> dict[str, object]:
+    """Watch in a process of greenlets, of which the application traces the switches."""
+    import greenlet  # noqa: PLC0415 - it is not there in the other scenes
+
+    greenlet.settrace(note_switch)
+    return {**watch(steps), "is_traced_as_before": greenlet.gettrace() is note_switch}
+
+
+def note_switch(*_: object) -> None:
+    """Stand for what the application does when greenlets take turns."""
+
+
 def open_files() -> int:
     """Return how many files without a name this package keeps open."""
     return len(sys.modules[SiteInquiry.__module__.replace("sites", "sites_memray")]._files)
@@ -124,12 +143,15 @@ def count_files() -> int:
 
 def main() -> None:
     watcher, segment, scene, folder, *libraries = sys.argv[1:]
-    leaking = leak_in_c if libraries else leak
+    leaking = leak
+    if libraries:
+        leaking = leak_by_address if libraries == ["malloc"] else leak_in_c
     threads = [threading.Thread(target=target) for target in (leaking, churn)]
     for thread in threads:
         thread.start()
     steps = gather(watcher, segment, folder)
-    told = {"watch": watch, "fork": fork, "close": close, "wait": wait}[scene](steps)
+    scenes = {"watch": watch, "fork": fork, "close": close, "wait": wait}
+    told = {**scenes, "greenlets": watch_greenlets}[scene](steps)
     is_over.set()
     for thread in threads:
         thread.join()

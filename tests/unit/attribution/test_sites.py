@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import copy
 import gc
+import importlib.util
+import sys
 import tracemalloc
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -342,11 +345,25 @@ def test_more_frames_are_kept_only_if_one_does_not_tell(
     assert application.starts == 2
 
 
+@pytest.mark.parametrize("segment", ["native_heap", "other_anonymous"])
 def test_c_allocations_that_are_not_seen_are_pointed_out(
-    inquiry: SiteInquiry, application: Application
+    inquiry: SiteInquiry,
+    application: Application,
+    segment: Segment,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    (advice,) = run(inquiry, application, case(segment, PACE * 10)).advice
+    assert "install the extra memray" in advice.text
+
+
+def test_memray_is_not_advised_where_it_is_installed_and_cannot_be_used(
+    inquiry: SiteInquiry, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "greenlet", ModuleType("greenlet"))
     (advice,) = run(inquiry, application, case("native_heap", PACE * 10)).advice
-    assert "extra memray" in advice.text
+    assert "install" not in advice.text
+    assert "greenlet" in advice.text
 
 
 def test_nothing_is_advised_where_lines_of_python_explain_the_growth(

@@ -166,11 +166,13 @@ def _on_native(
         )
     elif share < _HARDLY:
         where = ", ".join(
-            f"{each.mapping} +{_size(_grown(each))}" for each in evidence.mappings[:2]
+            f"{each.mapping} +{_size(_grown(each))}"
+            for each in evidence.mappings[:2]
+            if each.mapping != mapping_kinds.OBJECT_ARENA
         )
         yield Advice(
             f"Python objects over 512 bytes explain {share:.0%} of the native heap's growth, so "
-            f"C code keeps the rest{f' ({where})' if where else ''}: {_which_function(evidence)}"
+            f"C code keeps the rest{f' ({where})' if where else ''}{_which_function(evidence)}"
         )
     else:
         yield Advice(
@@ -180,9 +182,10 @@ def _on_native(
 
 
 def _which_function(evidence: Evidence) -> str:
+    """Return the function that memray has named; where it has named none, `sites` says why."""
     for site in named_by_memray(evidence.sites)[:1]:
-        return f"{site.site} keeps {_size(site.bytes_per_second * 3600)} an hour"
-    return "with the extra memray installed, evidence names the native function"
+        return f": {site.site} keeps {_size(site.bytes_per_second * 3600)} an hour"
+    return ""
 
 
 def _on_python(evidence: Evidence) -> Iterator[Advice]:
@@ -219,7 +222,7 @@ def _on_mappings(evidence: Evidence) -> Iterator[Advice]:
         elif mapping_kinds.ANONYMOUS in each.mapping:
             yield Advice(
                 f"{_of_mappings(each.mapping, more)} grew by {_size(grown)}: mmap, or an allocator "
-                f"of its own, in C code; {_which_function(evidence)}"
+                f"of its own, in C code{_which_function(evidence)}"
             )
         elif each.mapping not in _NOT_OF_FILES:
             yield Advice(

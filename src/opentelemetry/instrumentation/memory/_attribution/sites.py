@@ -52,6 +52,11 @@ _TRIAL_SECONDS: Final = 0.2
 _LONGEST_REST_SECONDS: Final = 300.0
 _MOSTLY_LIBRARY: Final = 0.5
 _MOSTLY_EXPLAINED: Final = 0.5
+_OUTSIDE_OF_ARENAS: Final = ("native_heap", "other_anonymous")
+_UNSEEN_BY_MEMRAY: Final = (
+    "memray did not see the rest, as where C code calls malloc by its address, as ctypes does, or "
+    "asks the system"
+)
 
 
 def end_in_child() -> None:
@@ -67,6 +72,7 @@ def end_in_child() -> None:
 class _Burst:
     looks: Looks
     sites: tuple[SiteGrowth, ...]
+    sees_c: bool = False
 
 
 @dataclass(slots=True)
@@ -106,8 +112,9 @@ class SiteInquiry:
     Another burst begins five minutes later at the earliest.
 
     Where the application runs tracemalloc itself, its traces are looked at, and nothing is started
-    or stopped. Where memray is installed, it watches instead of tracemalloc, unless the application
-    allocates so much that its record would be too large; it sees C allocations as well.
+    or stopped. Where memray is installed and no greenlets are, it watches instead of tracemalloc,
+    unless the application allocates so much that its record would be too large; it sees C
+    allocations as well.
 
     Keep one object for the life of the process: it knows when the last burst was.
 
@@ -117,7 +124,7 @@ class SiteInquiry:
             still keeps one, and a second one keeps more if the first ends in library code.
         share_of_core: The budget, between 0 and 1: what may be lost, as a share of wall time.
         directory: Where memray may write its record meanwhile; None for the temporary directory.
-        uses_memray: Whether to use memray where it is installed.
+        uses_memray: Whether to use memray where it can be used.
         without_forks: Makes forks wait while memray is imported, started and stopped.
     """
 
@@ -191,7 +198,7 @@ class SiteInquiry:
             )
 
     def _burst(self, case: Case, expense: _Expense) -> Generator[float, None, _Burst]:
-        if self._uses_memray and MemrayWatch.is_installed():
+        if self._uses_memray and MemrayWatch.why_not() is None:
             watch = MemrayWatch(self._clock, case.segment, self._directory, self._without_forks)
             try:
                 return (yield from self._paced(watch, case, expense))
@@ -237,7 +244,8 @@ class SiteInquiry:
             expense.add(watch)
             self._last_ended_at = self._clock.now()
         looks = Looks(tuple(live), at_seconds)
-        return _Burst(looks, growing_sites(looks, case.bytes_per_second))
+        sites = growing_sites(looks, case.bytes_per_second)
+        return _Burst(looks, sites, sees_c=isinstance(watch, MemrayWatch))
 
     def _rest(self, seconds: float, slowdown: Slowdown) -> Generator[float, None, None]:
         began = slowdown.moment()
@@ -352,14 +360,13 @@ class SiteInquiry:
         return _Burst(looks, growing_sites(looks, case.bytes_per_second))
 
     def _advice(self, case: Case, burst: _Burst) -> tuple[Advice, ...]:
-        if case.segment != "native_heap" or (self._uses_memray and MemrayWatch.is_installed()):
+        if case.segment not in _OUTSIDE_OF_ARENAS:
             return ()
         seen = sum(site.bytes_per_second for site in burst.sites)
         if seen >= case.bytes_per_second * _MOSTLY_EXPLAINED:
             return ()
-        return (
-            Advice(
-                f"lines of Python keep {seen / 1024:.0f} of {case.bytes_per_second / 1024:.0f} KiB "
-                "a second: install the extra memray to see C allocations"
-            ),
-        )
+        how = _UNSEEN_BY_MEMRAY if burst.sees_c else MemrayWatch.why_not()
+        if how is None:
+            return ()
+        share = f"{seen / 1024:.0f} of {case.bytes_per_second / 1024:.0f} KiB a second"
+        return (Advice(f"the lines that were found keep {share}: {how}"),)

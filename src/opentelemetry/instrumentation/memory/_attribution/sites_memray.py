@@ -107,12 +107,19 @@ class MemrayWatch:
         self.cpu_seconds = 0.0
 
     @staticmethod
-    def is_installed() -> bool:
-        """Return whether memray can be used, without importing it: on Linux alone."""
+    def why_not() -> str | None:
+        """Return why memray cannot be used, as advice, or None where it can; it is not imported."""
         # Embedded in another program, that program would be started instead of Python.
         is_python = Path(sys.executable or "").name.startswith("python")
-        is_there = is_python and importlib.util.find_spec("memray") is not None
-        return is_there and _DESCRIPTORS.is_dir()
+        if not is_python or not _DESCRIPTORS.is_dir():
+            return "memray cannot watch C allocations here"
+        if importlib.util.find_spec("memray") is None:
+            return "install the extra memray to see C allocations"
+        if "greenlet" in sys.modules:
+            # It would take the place of the application's trace function of greenlets for good, and
+            # say so on standard error; and gevent's processes have to be started by its main loop.
+            return "memray would see C allocations, but is not used where greenlet is loaded"
+        return None
 
     def prepare(self) -> Generator[float, None, None]:
         """Import memray in steps, and make a file for the record."""
