@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import jsonschema
@@ -24,12 +24,22 @@ from tests.snapshots import (
     texts,
 )
 
+from opentelemetry.instrumentation.memory._attribution.advice import advice
+from opentelemetry.instrumentation.memory._attribution.inquiry import Case
 from opentelemetry.instrumentation.memory._commands.snapshot.reading import schema
-from opentelemetry.instrumentation.memory.evidence import Conclusion, Evidence
+from opentelemetry.instrumentation.memory.evidence import (
+    Conclusion,
+    Cost,
+    Evidence,
+    MappingGrowth,
+    SiteGrowth,
+    TypeGrowth,
+)
 from opentelemetry.instrumentation.memory.model import LeakVerdict, MemorySample
 from opentelemetry.instrumentation.memory.responders.snapshot_document import (
     HISTORY_POINTS,
     MAXIMUM_BYTES,
+    SENTENCE_BYTES,
     TEXT_BYTES,
     Moment,
     document,
@@ -133,11 +143,32 @@ def test_what_a_terminal_or_viewer_obeys_is_removed(bad: str) -> None:
 def test_long_text_is_cut_and_says_so(character: str) -> None:
     text = sentence_of(snapshot(evidence=evidence_with(character * 1000)))
     assert text == character * (len(text) - 1) + "…"
-    assert TEXT_BYTES - 4 < len(text.encode()) <= TEXT_BYTES
+    assert SENTENCE_BYTES - 4 < len(text.encode()) <= SENTENCE_BYTES
 
 
 def test_text_that_fits_is_not_cut() -> None:
-    assert sentence_of(snapshot(evidence=evidence_with("x" * TEXT_BYTES))) == "x" * TEXT_BYTES
+    told = "x" * SENTENCE_BYTES
+    assert sentence_of(snapshot(evidence=evidence_with(told))) == told
+
+
+def test_name_is_cut_earlier_than_a_sentence() -> None:
+    evidence = replace(evidence_with("enough"), types=(TypeGrowth("x" * 1000, 1, 2, 3),))
+    (row,) = snapshot(evidence=evidence)["evidence"]["types"]
+    assert len(row["type_name"].encode()) == TEXT_BYTES
+
+
+def test_long_advice_is_there_to_its_end() -> None:
+    function = "absl::container_internal::raw_hash_set::resize (raw_hash_set.h:2743)"
+    looked = replace(
+        evidence_with("enough"),
+        costs=(Cost("containers", 1.0, 0.01), Cost("sites", 1.0, 0.01)),
+        mappings=(MappingGrowth("malloc arena", 1, 3, 0, 10 * 2**20),),
+        sites=(SiteGrowth(function, (), 2**20, 9, 2**19, is_native=True),),
+    )
+    pieces = advice(Case("native_heap", 1e6, MemorySample(0.0, 1)), looked, {"containers": 9.0})
+    assert max(len(each.text) for each in pieces) > TEXT_BYTES
+    written = snapshot(evidence=replace(looked, advice=pieces))
+    assert [row["text"] for row in written["evidence"]["advice"]] == [each.text for each in pieces]
 
 
 def test_text_of_a_million_characters_costs_no_more() -> None:
@@ -188,7 +219,7 @@ def test_every_document_comes_back_as_it_was(written: dict[str, Any]) -> None:
 @given(documents())
 def test_no_text_is_long_or_unprintable(written: dict[str, Any]) -> None:
     assert all(
-        text.isprintable() and len(text.encode()) <= TEXT_BYTES for text in texts_in(written)
+        text.isprintable() and len(text.encode()) <= SENTENCE_BYTES for text in texts_in(written)
     )
 
 

@@ -31,10 +31,22 @@ MAXIMUM_BYTES: Final = 256 * 2**10
 """No document is larger, by the bounds below."""
 
 TEXT_BYTES: Final = 200
+SENTENCE_BYTES: Final = 800
+"""Of a sentence, which names several things."""
+
 HISTORY_POINTS: Final = 60
-# Rows of these have many texts each, rows of the others few.
-_MOST_ROWS: Final = {"sites": 10, "containers": 10, "callers": 25, "element_types": 8}
+# Rows of these have many texts each, or long ones; rows of the others few.
+_MOST_ROWS: Final = {
+    "sites": 10,
+    "containers": 10,
+    "callers": 25,
+    "element_types": 8,
+    "advice": 10,
+    "skipped": 10,
+}
 _MOST_OTHER_ROWS: Final = 20
+
+_SENTENCES: Final = frozenset({"sentence", "text", "why"})
 
 _PACKAGE: Final = "opentelemetry-instrumentation-memory"
 _ELLIPSIS: Final = "…"
@@ -156,12 +168,7 @@ def _seconds_ago(sample: MemorySample, now: Moment) -> float | None:
 def _plain(value: Any) -> Any:
     """Return a frozen value as what JSON knows, with bounds."""
     if is_dataclass(value):
-        return {
-            each.name: _rows(each.name, getattr(value, each.name))
-            if isinstance(getattr(value, each.name), tuple)
-            else _plain(getattr(value, each.name))
-            for each in fields(value)
-        }
+        return {each.name: _field(each.name, getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, float):
@@ -172,6 +179,14 @@ def _plain(value: Any) -> Any:
         return min(max(value, -_LARGEST), _LARGEST)
     # A value of a kind that nobody has thought of stays inside.
     return None
+
+
+def _field(name: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return _rows(name, value)
+    if name in _SENTENCES and isinstance(value, str):
+        return _text(value, SENTENCE_BYTES)
+    return _plain(value)
 
 
 def _rows(name: str, values: tuple[Any, ...]) -> list[Any]:
@@ -186,14 +201,14 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, _DECIMALS)
 
 
-def _text(text: str) -> str:
-    """Return text without what a terminal or a viewer would obey, in at most `TEXT_BYTES`."""
+def _text(text: str, most_bytes: int = TEXT_BYTES) -> str:
+    """Return text without what a terminal or a viewer would obey, in at most so many bytes."""
     # Each character takes a byte at least: what is beyond that is not looked at.
-    shown = "".join(each for each in text[: TEXT_BYTES + 1] if each.isprintable())
+    shown = "".join(each for each in text[: most_bytes + 1] if each.isprintable())
     raw = shown.encode()
-    if len(raw) <= TEXT_BYTES and len(text) <= TEXT_BYTES + 1:
+    if len(raw) <= most_bytes and len(text) <= most_bytes + 1:
         return shown
-    return raw[: TEXT_BYTES - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
+    return raw[: most_bytes - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
 
 
 def _iso_time(epoch_seconds: float) -> str:
