@@ -68,7 +68,7 @@ _DEEPEST: Final = 12
 # From a module to its function, to the function's defaults, to a list among them.
 _OWN_STEPS: Final = 3
 # And on to a queue within what the application keeps in its framework's object.
-_STEPS_ON: Final = 5
+_STEPS_ON: Final = 7
 _FEW: Final = 200
 _FAR: Final = 3
 
