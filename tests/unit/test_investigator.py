@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.memory._investigator import (
 )
 from opentelemetry.instrumentation.memory._sampling.clock import SystemClock
 from opentelemetry.instrumentation.memory.evidence import (
+    ContainerGrowth,
     Evidence,
     EvidenceKind,
     Findings,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 10.0
 ROUTE = RouteGrowth("GET /cart", 1000, 1200.0, 1100.0, 1300.0)
+CACHE = ContainerGrowth("shop.cache._pages", "dict", 10, 1010, (), 5 * 2**20)
 SITE = SiteGrowth("shop/views.py:42", (), 5 * 2**20, 100, 1000.0)
 
 
@@ -289,6 +291,20 @@ def test_stop_ends_an_investigation_and_closes_what_is_under_way(
     assert not [each for each in threading.enumerate() if each.name == THREAD_NAME]
     assert not inquiry.cases or inquiry.is_closed.is_set()
     assert not told.news
+
+
+def test_who_waits_gets_what_is_known_when_an_investigation_is_ended(
+    inquiry: GatedInquiry, told: Told
+) -> None:
+    containers = GatedInquiry()
+    containers.kind, containers.findings = "containers", Findings(containers=(CACHE,))
+    inquiry.may_end.clear()
+    investigator = Investigator([containers, inquiry], SystemClock(), 1.0, sample, told.deliver)
+    investigator.notice(verdict("confirmed"), sample())
+    assert told.next() == set()
+    investigator.stop(PATIENCE_SECONDS)
+    assert told.next() == {"confirmed"}
+    assert told.news[-1][0].containers == (CACHE,)
 
 
 def test_nothing_begins_after_the_end(investigator: Investigator, inquiry: GatedInquiry) -> None:

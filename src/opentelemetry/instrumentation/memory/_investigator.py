@@ -218,6 +218,9 @@ class Investigator:
                     break
             if investigation.evidence is not None:
                 self._tell_end(investigation.evidence)
+            elif self._is_told and self._occasions - self._answered:
+                # It was ended: who waits for a snapshot gets what is known by now.
+                self._tell(frozenset(self._occasions - self._answered))
         except Exception:
             _logger.exception("an investigation of the memory failed")
         finally:
