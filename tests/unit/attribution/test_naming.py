@@ -204,6 +204,14 @@ def imported(name: str, source: str, folder: Path, monkeypatch: pytest.MonkeyPat
     return module
 
 
+def test_a_module_that_takes_the_name_of_one_of_pythons_is_read_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "name = 'Tenant' + '_ann'\nglobals()[name] = type(name, (), {})\n"
+    module = imported("antigravity", source, tmp_path, monkeypatch)
+    assert "ann" not in type_name(module.Tenant_ann)
+
+
 def test_a_class_that_says_it_is_local_is_not_believed(shop: Any) -> None:
     cls = shop.make_dynamic("x")
     cls.__qualname__ = f"make.<locals>.{SECRET}"
