@@ -276,7 +276,9 @@ def _label_in_instance(  # noqa: PLR0911 - one return a way to hold
     modules = [home, *names.modules_of(type(parent))]
     for base in _mro_of(type(parent)):
         for name, slot in _namespace_of_class(base).items():
-            if type(slot) is MemberDescriptorType and _slot_is(slot, parent, child):
+            # Of `types.SimpleNamespace` the `__dict__` is a member, too.
+            is_slot = type(slot) is MemberDescriptorType and name != "__dict__"
+            if is_slot and _slot_is(slot, parent, child):
                 return f".{names.attribute(name, *modules)}", None
     word = attribute_of(parent, child, names.words(*modules))
     if word is not None:
