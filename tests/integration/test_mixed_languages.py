@@ -46,11 +46,11 @@ def run(*options: str, env: dict[str, str] | None = None) -> subprocess.Complete
 def fleet() -> dict[str, Any]:
     """Run all of them once, until every leak is confirmed or ten minutes have passed.
 
-    Then as long again, so that healthy twins are judged for longer than it takes to see a leak.
+    Then two minutes more, so that healthy twins are judged for longer than it takes to see a leak.
     """
     tools.collector()
     tools.prometheus()
-    result = run("--seconds", "600", "--until-confirmed", "--afterwards", "240", "--json")
+    result = run("--seconds", "600", "--until-confirmed", "--afterwards", "120", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     print(result.stdout)  # noqa: T201 - pytest shows it where a test fails
     found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
