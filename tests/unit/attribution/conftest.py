@@ -19,8 +19,8 @@ class PatientLists(ObjectLists):
     def learn(self) -> Iterator[float]:
         return iter(())
 
-    def why_not(self, share: float = 1.0) -> None:
-        pass
+    def why_not(self, share: float = 1.0) -> str | None:  # noqa: ARG002 - never
+        return None
 
 
 @pytest.fixture(scope="module")

@@ -140,8 +140,15 @@ def test_native_growth_that_is_half_explained_is_left_open() -> None:
 
 def test_native_growth_that_nobody_looked_into_is_not_called_c() -> None:
     skipped = (Skipped("containers", ""), Skipped("sites", ""))
-    assert told("native_heap", costs=LOOKED_AT, skipped=skipped) == []
-    assert told("native_heap") == []
+    case = Case("native_heap", PACE, MemorySample(0.0, 1))
+    for found in (NOTHING, replace(NOTHING, costs=LOOKED_AT, skipped=skipped)):
+        assert list(advice(case, found, {})) == []
+
+
+def test_native_growth_that_a_search_near_modules_leaves_open_is_told_as_open() -> None:
+    skipped = (Skipped("containers", "types were not counted"), Skipped("sites", ""))
+    [text] = told("native_heap", costs=LOOKED_AT, skipped=skipped)
+    assert "code lines were not watched" in text
 
 
 def test_more_thread_stacks_are_counted() -> None:

@@ -112,6 +112,19 @@ def test_native_growth_is_not_blamed_on_c_where_python_was_not_looked_at() -> No
     assert answer("native_heap", costs=LOOKED, skipped=skipped).kind == "unsure"
 
 
+def test_native_growth_is_c_code_also_where_a_large_heap_was_searched_in_part() -> None:
+    skipped = (Skipped("containers", "types were not counted"),)
+    told = answer("native_heap", sites=(OTHER_LINE,), costs=LOOKED, skipped=skipped)
+    assert told.kind == "native"
+
+
+def test_native_growth_is_not_blamed_on_c_where_containers_were_not_compared() -> None:
+    unsure = Conclusion("unsure", None, 0.0, "")
+    evidence = Evidence("native_heap", None, 60.0, unsure, sites=(OTHER_LINE,), costs=LOOKED)
+    told = conclude(Case("native_heap", PACE, MemorySample(0.0, 7)), evidence, {"mappings": 10.0})
+    assert told.kind != "native"
+
+
 def test_bytes_in_a_cache_are_not_blamed_on_c() -> None:
     told = answer("native_heap", containers=(SESSIONS,), sites=(LINE,), costs=LOOKED)
     assert told.kind == "container"

@@ -347,6 +347,21 @@ def test_a_container_that_only_a_function_knows_is_told_without_a_path() -> None
     assert [each for each in findings.containers if each.entries_after == 400]
 
 
+def test_what_is_not_looked_for_in_a_large_heap_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BriefLists(ObjectLists):
+        def learn(self) -> Iterator[float]:
+            return iter(())
+
+        def why_not(self, share: float = 1.0) -> str | None:
+            return None if share == 1.0 else "too long"
+
+    monkeypatch.setattr(containers_module, "ObjectLists", BriefLists)
+    held: list[Any] = []
+    hidden = [functools.partial(held.append)]
+    (skipped,) = gather(lambda n: hidden[0]([n])).skipped
+    assert skipped.why == "too long: what holds 1 more that grew was not looked for"
+
+
 def test_no_code_of_the_application_is_run(shop: Any) -> None:
     shop.alive.append(shop.LoudMeta("Quiet", (), {})())
     growth = named(gather(shop.add_loud), "shop_leaks.loud")

@@ -172,7 +172,9 @@ def _type(evidence: Evidence, expected_bytes: float) -> Conclusion | None:
 def _native(
     case: Case, evidence: Evidence, seconds_by_kind: Mapping[EvidenceKind, float]
 ) -> Conclusion | None:
-    if case.segment != "native_heap" or not {"containers", "sites"} <= kinds_looked_at(evidence):
+    has_compared = seconds_by_kind.get("containers", 0.0) > 0
+    has_watched = "sites" in kinds_looked_at(evidence)
+    if case.segment != "native_heap" or not (has_compared and has_watched):
         return None
     by_python = python_share(evidence, case.bytes_per_second, seconds_by_kind)
     if by_python is None or by_python >= _LEAST_EXPLAINED:

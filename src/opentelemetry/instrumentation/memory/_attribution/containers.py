@@ -134,7 +134,8 @@ class ContainerInquiry:
         yield from second.keep_ways()
         self.is_holding = False
         yield _TURN_SECONDS
-        containers += yield from self._tell(grown, second)
+        told, why_lost = yield from self._tell(grown, second)
+        containers += told
         # One thing can be met twice: a queue, and the list within.
         best = {
             (each.path or each.held_by, each.container_type): each
@@ -147,15 +148,22 @@ class ContainerInquiry:
         return Findings(
             types=types,
             containers=tuple(containers[:_MOST_TOLD]),
-            skipped=(Skipped(self.kind, f"{why}: {_NOT_COUNTED}"),) if why else (),
+            skipped=tuple(
+                Skipped(self.kind, text)
+                for text in (why and f"{why}: {_NOT_COUNTED}", why_lost)
+                if text
+            ),
             seconds=second.taken_at_seconds - first.taken_at_seconds,
             memory_bytes=memory_bytes,
         )
 
     def _tell(
         self, grown: list[Grown], second: Look
-    ) -> Generator[float, None, list[ContainerGrowth]]:
-        """Return what each container is called, what is in it and what it holds."""
+    ) -> Generator[float, None, tuple[list[ContainerGrowth], str | None]]:
+        """Return what each container is called, what is in it and what it holds.
+
+        And why what holds some of them was not looked for, if so.
+        """
         names = CodeNames()
         told: list[ContainerGrowth] = []
         lost: dict[int, Grown] = {}
@@ -166,10 +174,14 @@ class ContainerInquiry:
             elif each.before:
                 lost[each.identity] = each
             yield 0.0
-        if lost and second.census and self._lists.why_not(LIST_SHARE) is None:
-            yield _TURN_SECONDS
-            told += yield from _tell_lost(lost, second.walk, names, self._lists)
-        return told
+        if not (lost and second.census):
+            return told, None
+        why = self._lists.why_not(LIST_SHARE)
+        if why is not None:
+            return told, f"{why}: what holds {len(lost)} more that grew was not looked for"
+        yield _TURN_SECONDS
+        told += yield from _tell_lost(lost, second.walk, names, self._lists)
+        return told, None
 
 
 def _tell_known(each: Grown, walk: Walk, names: CodeNames) -> ContainerGrowth | None:

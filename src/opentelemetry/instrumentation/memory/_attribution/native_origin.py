@@ -36,12 +36,12 @@ def python_share(
         bytes_per_second: How fast the C heap grows.
         seconds_by_kind: How long each kind of evidence watched growth.
     """
-    looked_at = kinds_looked_at(evidence)
     rates: list[float] = []
+    # Also where types were not counted and only containers near modules were looked for.
     census_seconds = seconds_by_kind.get("containers", 0.0)
-    if "containers" in looked_at and census_seconds > 0:
+    if census_seconds > 0:
         rates.append(large_container_bytes(evidence.containers) / census_seconds)
-    if "sites" in looked_at:
+    if "sites" in kinds_looked_at(evidence):
         rates.append(large_site_rate(evidence.sites))
     if not rates or bytes_per_second <= 0:
         return None
