@@ -58,8 +58,16 @@ def test_share_of_large_python_objects(found: dict[str, Any], expected: float) -
 
 
 def test_share_is_unknown_where_nobody_looked() -> None:
-    assert share(costs=()) is None
-    assert share(skipped=(Skipped("containers", ""), Skipped("sites", ""))) is None
+    for found in (
+        replace(LOOKED_AT, costs=()),
+        replace(LOOKED_AT, skipped=(Skipped("containers", ""), Skipped("sites", ""))),
+    ):
+        assert python_share(found, PACE, {}) is None
+
+
+def test_containers_near_modules_count_where_a_large_heap_was_not_searched_as_a_whole() -> None:
+    skipped = (Skipped("containers", "types were not counted"),)
+    assert share(containers=(container(4, 4000),), skipped=skipped) == pytest.approx(0.4)
 
 
 def test_share_is_unknown_of_growth_that_is_unknown() -> None:
