@@ -5,7 +5,7 @@
     python benchmarks/evidence/run.py --repeat 3 --keep /tmp/exam
     python benchmarks/evidence/run.py --objects 1000000      in larger services, to the terminal
 
-Linux. Two programs at a time.
+Linux. Five programs at a time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, metavar="NAME")
     parser.add_argument("--part", choices=("tuning", "holdout", "both"), default="both")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="each program N times")
-    parser.add_argument("--jobs", type=int, default=2, help="programs at a time")
+    parser.add_argument("--jobs", type=int, default=5, help="programs at a time")
     parser.add_argument("--objects", type=int, default=0, metavar="N", help="besides, in each heap")
     parser.add_argument("--pause", default="0.05", metavar="SECONDS", help="see the settings")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep snapshots and outputs")
@@ -76,7 +76,7 @@ def figures(sittings: Sequence[Sitting], minutes: float) -> str:
     parts = []
     titles = {
         "tuning": "Programs that the investigation was built with",
-        "holdout": "Programs that nobody had run before the rules were fixed",
+        "holdout": "Programs that were written after it was built",
     }
     for part, title in titles.items():
         some = [sitting for sitting in sittings if sitting.truth.part == part]
