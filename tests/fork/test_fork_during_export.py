@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.instrumentation.memory import MemoryInstrumentor, _sdk_locks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from opentelemetry.metrics import CallbackOptions, Observation
 
@@ -117,6 +118,34 @@ def test_child_forked_during_a_slow_collection_of_its_parent_exports_its_own() -
         os.close(exporter.write_end)
 
 
+@contextmanager
+def held_by_another_thread(lock: Any) -> Iterator[None]:
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            is_held.set()
+            may_end.wait()
+
+    holding = threading.Thread(target=hold, daemon=True)
+    holding.start()
+    try:
+        assert is_held.wait(DEADLINE_SECONDS)
+        yield
+    finally:
+        may_end.set()
+        holding.join()
+
+
+def status_of_child(is_well: Callable[[], bool]) -> int:
+    """Return how a forked child ends: 0 where all is well, by SIGALRM where it waits for ever."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(DEADLINE_SECONDS)
+        os._exit(0 if is_well() else 1)
+    return os.waitpid(child, 0)[1]
+
+
 def storage_of(provider: MeterProvider) -> Any:
     (storage,) = provider._measurement_consumer._reader_storages.values()
     return storage
@@ -147,29 +176,11 @@ def test_child_forked_while_a_lock_of_the_sdk_is_held_collects_its_own(holder: s
     provider = MeterProvider([reader], exemplar_filter=AlwaysOnExemplarFilter())
     MemoryInstrumentor().instrument(meter_provider=provider)
     reader.get_metrics_data()
-    lock = HOLDERS[holder](provider)._lock
-    is_held, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock:
-            is_held.set()
-            may_end.wait(DEADLINE_SECONDS)
-
-    holding = threading.Thread(target=hold)
-    holding.start()
-    assert is_held.wait(DEADLINE_SECONDS)
-    child = os.fork()
-    if child == 0:
-        # Ended by the signal where the lock is never to be had.
-        signal.alarm(DEADLINE_SECONDS)
-        os._exit(0 if reader.get_metrics_data() else 1)
-    try:
-        assert os.waitpid(child, 0)[1] == 0
-    finally:
-        may_end.set()
-        holding.join()
-        MemoryInstrumentor().uninstrument()
-        provider.shutdown()
+    with held_by_another_thread(HOLDERS[holder](provider)._lock):
+        status = status_of_child(lambda: reader.get_metrics_data() is not None)
+    MemoryInstrumentor().uninstrument()
+    provider.shutdown()
+    assert status == 0
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -180,27 +191,14 @@ def test_child_forked_while_a_span_processor_is_added_can_add_its_own(
     monkeypatch.setattr(_sdk_locks, "get_tracer_provider", lambda: tracers)
     provider = MeterProvider()
     MemoryInstrumentor().instrument(meter_provider=provider)
-    is_adding, may_end = threading.Event(), threading.Event()
 
-    def add() -> None:
-        with tracers._active_span_processor._lock:
-            is_adding.set()
-            may_end.wait(DEADLINE_SECONDS)
-
-    adding = threading.Thread(target=add)
-    adding.start()
-    assert is_adding.wait(DEADLINE_SECONDS)
-    child = os.fork()
-    if child == 0:
-        # Ended by the signal where the lock is never to be had.
-        signal.alarm(DEADLINE_SECONDS)
+    def can_add() -> bool:
         tracers.add_span_processor(SpanProcessor())
-        os._exit(0)
-    try:
-        assert os.waitpid(child, 0)[1] == 0
-    finally:
-        may_end.set()
-        adding.join()
-        MemoryInstrumentor().uninstrument()
-        provider.shutdown()
-        tracers.shutdown()
+        return True
+
+    with held_by_another_thread(tracers._active_span_processor._lock):
+        status = status_of_child(can_add)
+    MemoryInstrumentor().uninstrument()
+    provider.shutdown()
+    tracers.shutdown()
+    assert status == 0

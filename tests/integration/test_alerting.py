@@ -201,8 +201,9 @@ def test_a_leak_that_nobody_judges_arrives_at_the_webhook_by_rule(tmp_path: Path
 
         def it_has_arrived() -> dict[str, Any]:
             assert webhook.messages, "nothing has arrived"
+            alert: dict[str, Any]
             (alert,) = webhook.messages[-1]["alerts"]
-            return alert  # type: ignore[no-any-return] # JSON
+            return alert
 
         servers = (alerting, server, judging, service)
         alert = eventually(it_has_arrived, *servers, seconds=DEADLINE_SECONDS)
